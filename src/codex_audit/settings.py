@@ -1,0 +1,144 @@
+"""`[tool.codex-audit]` of the audited repository, typed, with exact errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_GATES = (
+    "lint",
+    "type",
+    "security",
+    "tests",
+    "tokenizer",
+    "trainer-smoke-cpu",
+    "trainer-smoke-cuda",
+)
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names the file, the key and the remedy."""
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """A table of settings: kebab-case keys, and none that nobody reads."""
+
+
+class TrainerSettings(_Table):
+    """The trainer on trial. `factory` is `module:function`; none means the reference kit."""
+
+    factory: str | None = None
+    steps: Annotated[int, msgspec.Meta(ge=4)] = 40
+
+
+class TokenizerSettings(_Table):
+    """The tokenizer on trial. `path` is a `tokenizer.json`; none means the reference kit."""
+
+    path: str | None = None
+
+
+class Settings(_Table):
+    """All settings, with their defaults.
+
+    Attributes:
+        project: name in the document's title; the `[project]` name or the directory's otherwise.
+        asker: who asks, in the first line of each captured error.
+        out: directory of outcomes and documents, relative to the repository.
+        gates: the gates that belong to this audit.
+        required: those of them that must pass for the audit to exit 0; all but CUDA by default.
+        exclude: git-style patterns of paths that are not audited.
+        not_applicable: capability or `capability.criterion` -> the reason it does not apply.
+        timeout: seconds that one gate may take.
+        timeouts: gate -> seconds, where one differs.
+        lint_paths, type_paths, security_paths: what the tools are given; the tools' own
+            configuration decides where these are empty.
+    """
+
+    project: str | None = None
+    asker: str = "ChatGPT @codex"
+    out: str = ".audit"
+    gates: tuple[str, ...] = DEFAULT_GATES
+    required: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    not_applicable: dict[str, str] = {}
+    timeout: Seconds = 1800
+    timeouts: dict[str, Seconds] = {}
+    lint_paths: tuple[str, ...] = ()
+    type_paths: tuple[str, ...] = ()
+    security_paths: tuple[str, ...] = ()
+    trainer: TrainerSettings = TrainerSettings()
+    tokenizer: TokenizerSettings = TokenizerSettings()
+
+    @property
+    def required_gates(self) -> tuple[str, ...]:
+        """The gates that must pass: `required`, or all of `gates` but the CUDA one."""
+        if self.required is not None:
+            return self.required
+        return tuple(gate for gate in self.gates if gate != "trainer-smoke-cuda")
+
+    def gate_timeout(self, gate: str) -> float:
+        """Seconds that `gate` may take."""
+        return self.timeouts.get(gate, self.timeout)
+
+
+def load_settings(root: Path) -> Settings:
+    """Read `[tool.codex-audit]` of `root/pyproject.toml`; defaults where there is none.
+
+    Raises:
+        SettingsError: the file is no TOML, or a key is unknown or of the wrong type.
+    """
+    path = root / "pyproject.toml"
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        return Settings(project=root.resolve().name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}); make it UTF-8 TOML") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML ({error}); mend that line") from error
+    settings = _convert(path, data.get("tool", {}).get("codex-audit", {}))
+    unknown = [gate for gate in settings.required_gates if gate not in settings.gates]
+    if unknown:
+        raise SettingsError(
+            f"{path}: [tool.codex-audit] required: {unknown[0]!r} is not among gates "
+            f"({', '.join(settings.gates)}); add it to gates or leave it out"
+        )
+    if settings.project is None:
+        name = data.get("project", {}).get("name")
+        project = name if isinstance(name, str) and name else root.resolve().name
+        settings = msgspec.structs.replace(settings, project=project)
+    return settings
+
+
+def _convert(path: Path, table: Any) -> Settings:
+    try:
+        return msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        parts = re.sub(r"\[\.\.\.\]|`$", "", place).strip(".")
+        unknown = re.search(r"unknown field `([^`]+)`", message)
+        if unknown is None:
+            key = parts or "(the table itself)"
+            raise SettingsError(
+                f"{path}: [tool.codex-audit] {key}: {message[0].lower()}{message[1:]}; "
+                "correct the value"
+            ) from error
+        key = unknown.group(1)
+        tables = {"trainer": TrainerSettings, "tokenizer": TokenizerSettings}
+        known = msgspec.structs.fields(tables.get(parts, Settings))
+        names = [field.encode_name for field in known]
+        near = difflib.get_close_matches(key, names, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
+        full = f"{parts}.{key}" if parts else key
+        raise SettingsError(f"{path}: [tool.codex-audit] {full}: unknown key; {remedy}") from error

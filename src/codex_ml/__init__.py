@@ -1,0 +1,1 @@
+"""The reference kit: a small exemplary PyTorch training library."""
