@@ -1,0 +1,147 @@
+"""The catalog, read from its files: capabilities, subjects and frameworks, checked as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from codex_audit import __version__
+from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal, SubjectRule
+from codex_audit.tree.facts import pattern_matcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_NOT_CAPABILITIES = frozenset({"subjects.toml", "frameworks.toml"})
+
+
+class CatalogError(ValueError):
+    """A catalog file that cannot be used; the message names the file, the key and the remedy."""
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """All rules; `version` changes with the program and with any rule."""
+
+    version: str
+    capabilities: dict[str, CapabilityRule]
+    subjects: dict[str, SubjectRule]
+    frameworks: dict[str, FrameworkRule]
+
+    def signals(self) -> Iterator[Signal]:
+        """Every signal of the catalog, combinations as well as what they are made of."""
+        for capability in self.capabilities.values():
+            for rule in capability.criteria.values():
+                yield from _deep((*rule.met, *rule.unless, *rule.shown, *rule.near))
+        for subject in self.subjects.values():
+            yield from _deep((*subject.met, *subject.unless))
+        for framework in self.frameworks.values():
+            yield from _deep(framework.used)
+            for option in framework.options.values():
+                yield from _deep(option)
+
+
+class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    subjects: dict[str, SubjectRule]
+
+
+class _Frameworks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    frameworks: dict[str, FrameworkRule]
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The catalog that this program ships.
+
+    Raises:
+        CatalogError: a file says something that cannot be understood or refers to nothing.
+    """
+    folder = files("codex_audit.capabilities")
+    texts = {
+        entry.name: entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
+    digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in texts.items()).encode())
+    rules = [
+        _read(name, text, CapabilityRule)
+        for name, text in texts.items()
+        if name not in _NOT_CAPABILITIES
+    ]
+    catalog = Catalog(
+        version=f"{__version__}+{digest.hexdigest()[:8]}",
+        capabilities={rule.id: rule for rule in rules},
+        subjects=_read("subjects.toml", texts["subjects.toml"], _Subjects).subjects,
+        frameworks=_read("frameworks.toml", texts["frameworks.toml"], _Frameworks).frameworks,
+    )
+    _check(catalog)
+    return catalog
+
+
+def wanted_facts(signals: Iterable[Signal]) -> Iterator[tuple[str, str]]:
+    """The kind and name patterns that the signals ask about."""
+    for signal in signals:
+        if signal.kind not in {"all", "any", "none", "criterion"}:
+            for pattern in globs(signal):
+                yield signal.kind, pattern
+
+
+def globs(signal: Signal) -> tuple[str, ...]:
+    """The name patterns of a signal that asks about facts."""
+    operand: Any = signal.operand(signal.kind)
+    return (operand,) if isinstance(operand, str) else tuple(operand)
+
+
+def deep(signals: Iterable[Signal]) -> Iterator[Signal]:
+    """The signals and all that they are made of."""
+    return _deep(signals)
+
+
+def _deep(signals: Iterable[Signal]) -> Iterator[Signal]:
+    for signal in signals:
+        yield signal
+        yield from _deep((*(signal.all_ or ()), *(signal.any_ or ()), *(signal.none_ or ())))
+
+
+def _read(name: str, text: str, kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(tomllib.loads(text), kind)
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogError(f"{name}: not valid TOML ({error}); mend that line") from error
+    except msgspec.ValidationError as error:
+        raise CatalogError(f"{name}: {error}; correct that key") from error
+
+
+def _check(catalog: Catalog) -> None:
+    """Every signal is sound and every reference leads somewhere."""
+    known = {
+        f"{capability.id}.{criterion}"
+        for capability in catalog.capabilities.values()
+        for criterion in capability.criteria
+    }
+    for signal in catalog.signals():
+        try:
+            kind = signal.kind
+            for expression in (signal.value, signal.not_value, signal.scope, *signal.kw.values()):
+                if expression is not None:
+                    re.compile(expression)
+            if kind not in {"all", "any", "none", "criterion"}:
+                for pattern in globs(signal):
+                    pattern_matcher(pattern)
+        except (ValueError, re.error) as error:
+            raise CatalogError(f"signal {msgspec.json.encode(signal).decode()}: {error}") from error
+        if signal.criterion is not None and signal.criterion not in known:
+            raise CatalogError(f"signal names the unknown criterion {signal.criterion!r}")
+    for framework_id, framework in catalog.frameworks.items():
+        for key in (*framework.provides, *framework.options):
+            if key not in known:
+                raise CatalogError(f"frameworks.toml: {framework_id}: unknown criterion {key!r}")
+    for capability in catalog.capabilities.values():
+        for subject in (capability.subject, *(rule.subject for rule in capability.criteria.values())):
+            if subject and subject not in catalog.subjects:
+                raise CatalogError(f"{capability.id}.toml: unknown subject {subject!r}")

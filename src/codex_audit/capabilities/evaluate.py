@@ -1,0 +1,204 @@
+"""Answering the catalog's criteria from facts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.capabilities.grading import grade
+from codex_audit.capabilities.match import Facts, Hit, Matcher
+from codex_audit.diagnosis import Failure, capture
+from codex_audit.outcome import Evidence
+from codex_audit.records import Answer, Capability, Criterion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from codex_audit.capabilities.catalog import Catalog
+    from codex_audit.capabilities.model import CapabilityRule, CriterionRule
+    from codex_audit.outcome import CapturedError
+    from codex_audit.tree.facts import FileFacts
+
+EVIDENCE_LIMIT = 5
+
+
+class Verdicts(msgspec.Struct, frozen=True):
+    """The answered catalog; `errors` are those of rules that failed."""
+
+    capabilities: dict[str, Capability]
+    trains: bool
+    errors: tuple[CapturedError, ...]
+
+
+def evaluate(
+    catalog: Catalog,
+    files: Sequence[FileFacts],
+    *,
+    root: Path,
+    snippet: Callable[[str, int], str],
+    not_applicable: Mapping[str, str],
+) -> Verdicts:
+    """Answer every criterion of `catalog` for the facts of a tree.
+
+    `snippet` gives the text of a line of a file; `not_applicable` maps a capability or a
+    `capability.criterion` to the reason why settings say that it does not apply.
+    """
+    return _Evaluation(catalog, files, root, snippet, not_applicable).run()
+
+
+class _Evaluation:
+    def __init__(
+        self,
+        catalog: Catalog,
+        files: Sequence[FileFacts],
+        root: Path,
+        snippet: Callable[[str, int], str],
+        not_applicable: Mapping[str, str],
+    ) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._root = root
+        self._snippet = snippet
+        self._declared = not_applicable
+        self._matcher = Matcher(Facts(files), self._met_hits)
+        self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
+        self._open: list[str] = []
+        self._subjects: dict[str, bool] = {}
+        self._errors: list[CapturedError] = []
+
+    def run(self) -> Verdicts:
+        trains = self._subject("training")
+        capabilities = {}
+        for rule in self._catalog.capabilities.values():
+            criteria = {name: self._answer(f"{rule.id}.{name}")[0] for name in rule.criteria}
+            stubs = self._stubs(rule)
+            status = grade(criteria, stubs, trains=trains, not_applicable=rule.id in self._declared)
+            capabilities[rule.id] = Capability(
+                id=rule.id, title=rule.title, status=status, criteria=criteria, stubs=stubs
+            )
+        return Verdicts(capabilities, trains, tuple(self._errors))
+
+    def _answer(self, key: str) -> tuple[Criterion, list[Hit]]:
+        if key in self._answers:
+            return self._answers[key]
+        if key in self._open:
+            raise ValueError(f"criteria refer to each other: {' -> '.join([*self._open, key])}")
+        capability_id, _, name = key.partition(".")
+        rule = self._catalog.capabilities[capability_id].criteria[name]
+        self._open.append(key)
+        try:
+            answered = self._judge(key, rule)
+        except Exception as error:  # noqa: BLE001 - one broken rule must not hide the other answers
+            self._errors.append(
+                capture(
+                    Failure.of(error),
+                    phase=3,
+                    step="capability_signal_extraction",
+                    context=f"the rule of the criterion {key}",
+                    root=self._root,
+                )
+            )
+            answered = self._criterion(name, rule, Answer.UNKNOWN, reason=f"its rule failed: {error}"), []
+        finally:
+            self._open.remove(key)
+        self._answers[key] = answered
+        return answered
+
+    def _met_hits(self, key: str) -> Sequence[Hit] | None:
+        criterion, hits = self._answer(key)
+        return hits if criterion.answer is Answer.MET else None
+
+    def _judge(self, key: str, rule: CriterionRule) -> tuple[Criterion, list[Hit]]:
+        capability_id, _, name = key.partition(".")
+        declared = self._declared.get(key) or self._declared.get(capability_id)
+        if declared:
+            return self._criterion(name, rule, Answer.NOT_APPLICABLE, reason=f"settings: {declared}"), []
+        subject = rule.subject
+        if subject is None:
+            subject = self._catalog.capabilities[capability_id].subject
+        if subject and not self._subject(subject):
+            reason = self._catalog.subjects[subject].reason
+            return self._criterion(name, rule, Answer.NOT_APPLICABLE, reason=reason), []
+        against = self._matcher.first(rule.unless)
+        if against:
+            return self._unmet(name, rule, against), []
+        if not rule.met and rule.unless:
+            hits = self._matcher.first(rule.shown)
+            return self._criterion(name, rule, Answer.MET, hits), hits
+        hits = self._matcher.first(rule.met)
+        provided, reason = self._provided(key)
+        if hits or provided:
+            # Own code says more than a framework's name does.
+            every = list(dict.fromkeys([*hits, *provided]))
+            return self._criterion(name, rule, Answer.MET, every, reason="" if hits else reason), every
+        return self._unmet(name, rule, self._matcher.first(rule.near)), []
+
+    def _unmet(self, name: str, rule: CriterionRule, near: Sequence[Hit]) -> Criterion:
+        nearest = self._evidence(near[:1])
+        criterion = self._criterion(name, rule, Answer.UNMET)
+        return msgspec.structs.replace(
+            criterion, gap=rule.gap, nearest=nearest[0] if nearest else None
+        )
+
+    def _provided(self, key: str) -> tuple[list[Hit], str]:
+        """Where a framework that is used provides the criterion, and why."""
+        for framework in self._catalog.frameworks.values():
+            if key not in framework.provides and key not in framework.options:
+                continue
+            used = self._matcher.first(framework.used)
+            if not used:
+                continue
+            if key in framework.options:
+                option = [self._matcher.hits(signal) for signal in framework.options[key]]
+                if all(option):
+                    turned_on = [hit for hits in option for hit in hits]
+                    return [*turned_on, *used], f"through {framework.title}, turned on here"
+            if key in framework.provides:
+                return used, f"through {framework.title}: {framework.provides[key]}"
+        return [], ""
+
+    def _subject(self, name: str) -> bool:
+        if name not in self._subjects:
+            rule = self._catalog.subjects[name]
+            present = bool(self._matcher.first(rule.met)) and not self._matcher.first(rule.unless)
+            self._subjects[name] = present
+        return self._subjects[name]
+
+    def _criterion(
+        self,
+        name: str,
+        rule: CriterionRule,
+        answer: Answer,
+        hits: Sequence[Hit] = (),
+        reason: str = "",
+    ) -> Criterion:
+        return Criterion(
+            id=name,
+            question=rule.question,
+            answer=answer,
+            required=rule.required,
+            impact=rule.impact,
+            effort=rule.effort,
+            evidence=self._evidence(hits[:EVIDENCE_LIMIT]),
+            reason=reason,
+            remedy=rule.remedy if answer is Answer.UNMET else "",
+            proven_by=rule.proven_by,
+        )
+
+    def _evidence(self, hits: Sequence[Hit]) -> tuple[Evidence, ...]:
+        return tuple(Evidence(hit.path, hit.line, self._snippet(hit.path, hit.line)) for hit in hits)
+
+    def _stubs(self, rule: CapabilityRule) -> tuple[Evidence, ...]:
+        if not rule.stubs:
+            return ()
+        named = re.compile(rule.stubs)
+        return tuple(
+            Evidence(file.path, line, self._snippet(file.path, line))
+            for file in self._files
+            if file.role in {"core", "script"}
+            for line, name in file.stubs
+            if named.search(name)
+        )

@@ -1,0 +1,44 @@
+"""From answers to a capability's status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codex_audit.records import Answer, Criterion, Proof, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from codex_audit.outcome import Evidence
+
+
+def counts_as_met(criterion: Criterion) -> bool:
+    """Whether a criterion is met and no gate has refuted it."""
+    return criterion.answer is Answer.MET and criterion.proof is not Proof.REFUTED
+
+
+def grade(
+    criteria: Mapping[str, Criterion],
+    stubs: Sequence[Evidence],
+    *,
+    trains: bool,
+    not_applicable: bool = False,
+) -> Status:
+    """The status that the answers add up to.
+
+    `Implemented`: every required criterion that applies is met, and none is refuted.
+    `Not applicable`: settings say so (`not_applicable`), no criterion applies, or the repository
+    trains nothing and all that is left is the question whether it does.
+    """
+    applicable = [one for one in criteria.values() if one.answer is not Answer.NOT_APPLICABLE]
+    if not_applicable or not applicable:
+        return Status.NOT_APPLICABLE
+    met = [one for one in applicable if counts_as_met(one)]
+    if not met:
+        only_the_question = len(applicable) == 1 < len(criteria)
+        if not trains and only_the_question:
+            return Status.NOT_APPLICABLE
+        return Status.STUBBED if stubs else Status.MISSING
+    if all(counts_as_met(one) for one in applicable if one.required):
+        return Status.IMPLEMENTED
+    return Status.PARTIALLY

@@ -1,0 +1,197 @@
+"""Finding signals among facts: each signal gives the places where it holds."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.capabilities.catalog import globs
+from codex_audit.tree.facts import Fact, FileFacts, pattern_matcher
+from codex_audit.tree.requirement_facts import lower_bound
+from codex_audit.tree.roles import RANK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from codex_audit.capabilities.model import Signal
+
+_ALL = frozenset(RANK)
+_RUNNING = frozenset({"core", "script"})
+# Where a signal names no roles: code counts where it runs, prose wherever a reader finds it.
+_DEFAULT_ROLES = {
+    "config": _ALL - {"test"}, "shell": _ALL - {"test"}, "docker": _ALL - {"test"},
+    "file": _ALL - {"test"}, "heading": _ALL - {"test"}, "code": _ALL - {"test"},
+    "prose": _ALL - {"test"}, "link": _ALL - {"test"}, "requirement": _ALL,
+}  # fmt: skip
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A place where a signal holds."""
+
+    path: str
+    line: int
+    role: str
+    scope: str = ""
+
+
+class Facts:
+    """The facts of a whole tree, by kind and name."""
+
+    def __init__(self, files: Sequence[FileFacts]) -> None:
+        self._index: dict[str, dict[str, list[tuple[FileFacts, Fact]]]] = {}
+        for file in files:
+            for fact in file.facts:
+                names = self._index.setdefault(fact.kind, {})
+                names.setdefault(fact.name, []).append((file, fact))
+                if fact.alt:
+                    names.setdefault(fact.alt, []).append((file, fact))
+
+    def named(self, kind: str, patterns: Iterable[str]) -> Iterable[tuple[FileFacts, Fact]]:
+        """Facts of `kind` whose name fits one of the patterns, each once, in the tree's order."""
+        names = self._index.get(kind, {})
+        found: dict[int, tuple[FileFacts, Fact]] = {}
+        for pattern in patterns:
+            matches = _matcher(pattern)
+            for name, facts in names.items():
+                if matches(name):
+                    found.update((id(fact), (file, fact)) for file, fact in facts)
+        return found.values()
+
+
+class Matcher:
+    """Finds signals in facts; `criterion_met` answers signals that refer to other criteria."""
+
+    def __init__(self, facts: Facts, criterion_met: Callable[[str], Sequence[Hit] | None]) -> None:
+        self._facts = facts
+        self._criterion_met = criterion_met
+        self._seen: dict[int, tuple[Signal, list[Hit]]] = {}
+
+    def first(self, signals: Iterable[Signal]) -> list[Hit]:
+        """The places of all signals, best first: by role, then by the signals' order."""
+        ranked = [
+            (RANK.get(hit.role, len(RANK)), order, hit)
+            for order, signal in enumerate(signals)
+            for hit in self.hits(signal)
+        ]
+        ranked.sort(key=lambda item: (item[0], item[1], item[2].path, item[2].line))
+        return list(dict.fromkeys(hit for _, _, hit in ranked))
+
+    def hits(self, signal: Signal) -> list[Hit]:
+        """The places where `signal` holds; none when it does not."""
+        cached = self._seen.get(id(signal))
+        if cached is None:
+            # the signal is kept, so that its id is not given to another one
+            cached = self._seen[id(signal)] = (signal, self._find(signal))
+        return cached[1]
+
+    def _find(self, signal: Signal) -> list[Hit]:
+        kind = signal.kind
+        if kind == "criterion":
+            return list(self._criterion_met(signal.criterion or "") or ())
+        if kind == "any":
+            found = [hit for part in signal.any_ or () for hit in self.hits(part)]
+        elif kind == "all":
+            found = self._all(signal)
+        elif kind == "none":
+            raise ValueError("`none` holds nowhere by itself: put it inside `all`")
+        else:
+            found = self._leaf(signal, kind)
+        if len({hit.path for hit in found}) < signal.at_least:
+            return []
+        return found
+
+    def _all(self, signal: Signal) -> list[Hit]:
+        parts = signal.all_ or ()
+        positive = [part for part in parts if part.none_ is None]
+        negative = [inner for part in parts for inner in part.none_ or ()]
+        if not positive:
+            raise ValueError("`all` needs a signal besides `none`")
+        # Another criterion and what the repository requires hold for the tree as a whole.
+        local = [part for part in positive if part.kind not in {"criterion", "requirement"}] or positive
+        if any(not self.hits(part) for part in positive):
+            return []
+        key = _KEYS[signal.within]
+        places = set.intersection(*({key(hit) for hit in self.hits(part)} for part in local))
+        for inner in negative:
+            found = self.hits(inner)
+            if inner.kind in {"criterion", "requirement"} and found:
+                return []
+            places -= {key(hit) for hit in found}
+        return [hit for hit in self.hits(local[0]) if key(hit) in places]
+
+    def _leaf(self, signal: Signal, kind: str) -> list[Hit]:
+        roles = _ALL if "*" in signal.roles else frozenset(signal.roles) or _DEFAULT_ROLES.get(kind, _RUNNING)
+        tests = _tests(signal)
+        return [
+            Hit(file.path, fact.line, file.role, fact.scope)
+            for file, fact in self._facts.named(kind, globs(signal))
+            if file.role in roles and all(test(file, fact) for test in tests)
+        ]
+
+
+def _everywhere(_hit: Hit) -> object:
+    return None
+
+
+_KEYS: dict[str, Callable[[Hit], object]] = {
+    "repo": _everywhere,
+    "file": lambda hit: hit.path,
+    "class": lambda hit: (hit.path, hit.scope.split(".")[0]),
+    "scope": lambda hit: (hit.path, hit.scope),
+}
+
+
+@lru_cache(maxsize=4096)
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    return pattern_matcher(pattern)
+
+
+def _tuple(patterns: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else patterns
+
+
+def _fits(patterns: str | tuple[str, ...]) -> Callable[[str], bool]:
+    matchers = [_matcher(pattern) for pattern in _tuple(patterns)]
+    return lambda text: any(matches(text) for matches in matchers)
+
+
+def _tests(signal: Signal) -> list[Callable[[FileFacts, Fact], bool]]:  # noqa: C901 - one a modifier
+    """What a fact must satisfy besides its name, cheapest first."""
+    tests: list[Callable[[FileFacts, Fact], bool]] = []
+    if signal.path:
+        path_fits = _fits(signal.path)
+        tests.append(lambda file, _fact: path_fits(file.path))
+    if signal.tag:
+        tag_fits = _fits(signal.tag)
+        tests.append(lambda _file, fact: any(map(tag_fits, fact.tags)))
+    if signal.not_tag:
+        tag_denied = _fits(signal.not_tag)
+        tests.append(lambda _file, fact: not any(map(tag_denied, fact.tags)))
+    if signal.no_kw:
+        absent = frozenset(signal.no_kw)
+        tests.append(lambda _file, fact: not any(name in absent for name, _ in fact.keywords))
+    for name, expression in signal.kw.items():
+        tests.append(_keyword(name, re.compile(expression)))
+    if signal.scope is not None:
+        inside = re.compile(signal.scope)
+        tests.append(lambda _file, fact: inside.search(fact.scope) is not None)
+    if signal.value is not None:
+        wanted = re.compile(signal.value)
+        tests.append(lambda _file, fact: wanted.search(fact.value) is not None)
+    if signal.not_value is not None:
+        unwanted = re.compile(signal.not_value)
+        tests.append(lambda _file, fact: unwanted.search(fact.value) is None)
+    if signal.min is not None:
+        lowest = tuple(int(part) for part in signal.min.split("."))
+        tests.append(lambda _file, fact: (lower_bound(fact.value) or ()) >= lowest)
+    return tests
+
+
+def _keyword(name: str, expression: re.Pattern[str]) -> Callable[[FileFacts, Fact], bool]:
+    def test(_file: FileFacts, fact: Fact) -> bool:
+        return any(word == name and expression.search(text) for word, text in fact.keywords)
+
+    return test

@@ -1,0 +1,153 @@
+"""The catalog's own types: what a capability file may say. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Globs = str | tuple[str, ...]
+Small = Annotated[int, msgspec.Meta(ge=1, le=3)]
+Within = Literal["repo", "file", "class", "scope"]
+
+FACT_KINDS = (
+    "import", "call", "def", "class", "decorator", "assign", "key", "lookup", "test", "loop",
+    "string", "raise", "config", "docker", "shell", "heading", "code", "prose", "link",
+    "file", "requirement",
+)  # fmt: skip
+
+
+class Signal(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One thing to look for: a fact of one kind, or a combination of signals.
+
+    Exactly one of the fact kinds, `all`, `any`, `none` or `criterion` is given. A fact kind is
+    given the names it looks for: globs (`*` also crosses dots and slashes), or `re:` and a
+    regular expression that must match the whole name.
+
+    Attributes:
+        value: regular expression searched in the fact's text (arguments, right-hand side, line).
+        not_value: regular expression that the text must not contain.
+        kw: keyword argument -> regular expression searched in its text.
+        no_kw: keyword arguments that must be absent.
+        tag: globs of which one must fit one of the fact's tags (bases, decorators, flags).
+        not_tag: globs of which none may fit.
+        scope: regular expression searched in the enclosing `Class.function`.
+        path: globs of which one must fit the file's path.
+        roles: roles of file that count; those of running code where none are given.
+        at_least: number of different files that must show it.
+        min: for `requirement`, the lowest version that its lower bound must reach.
+        within: where all of `all` must be found together.
+    """
+
+    import_: Globs | None = msgspec.field(name="import", default=None)
+    call: Globs | None = None
+    def_: Globs | None = msgspec.field(name="def", default=None)
+    class_: Globs | None = msgspec.field(name="class", default=None)
+    decorator: Globs | None = None
+    assign: Globs | None = None
+    key: Globs | None = None
+    lookup: Globs | None = None
+    test: Globs | None = None
+    loop: Globs | None = None
+    string: Globs | None = None
+    raise_: Globs | None = msgspec.field(name="raise", default=None)
+    config: Globs | None = None
+    docker: Globs | None = None
+    shell: Globs | None = None
+    heading: Globs | None = None
+    code: Globs | None = None
+    prose: Globs | None = None
+    link: Globs | None = None
+    file: Globs | None = None
+    requirement: Globs | None = None
+
+    all_: tuple[Signal, ...] | None = msgspec.field(name="all", default=None)
+    any_: tuple[Signal, ...] | None = msgspec.field(name="any", default=None)
+    none_: tuple[Signal, ...] | None = msgspec.field(name="none", default=None)
+    criterion: str | None = None
+
+    value: str | None = None
+    not_value: str | None = None
+    kw: dict[str, str] = {}
+    no_kw: tuple[str, ...] = ()
+    tag: Globs = ()
+    not_tag: Globs = ()
+    scope: str | None = None
+    path: Globs = ()
+    roles: tuple[str, ...] = ()
+    at_least: int = 1
+    min: str | None = None
+    within: Within = "repo"
+
+    @property
+    def kind(self) -> str:
+        """The fact kind or the combinator that this signal is."""
+        given = [name for name in (*FACT_KINDS, "all", "any", "none", "criterion")
+                 if self.operand(name) is not None]  # fmt: skip
+        if len(given) != 1:
+            raise ValueError(f"a signal names exactly one kind, not {given or 'none'}")
+        return given[0]
+
+    def operand(self, kind: str) -> Globs | tuple[Signal, ...] | None:
+        """What is given for `kind`."""
+        name = kind + "_" if kind in {"import", "def", "class", "raise", "all", "any", "none"} else kind
+        operand: Globs | tuple[Signal, ...] | None = getattr(self, name)
+        return operand
+
+
+class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one criterion is answered.
+
+    Met when one of `met` is found and none of `unless` is. Where only `unless` is given, the
+    criterion is about absence: met when nothing is found; `shown` then may name lines to cite.
+    `near` finds the nearest miss of an unmet one. `subject` names the subject (subjects.toml)
+    without which it does not apply, `""` for none; a capability's own where absent.
+    """
+
+    question: str
+    why: str
+    gap: str
+    remedy: str
+    impact: Small
+    effort: Small
+    required: bool
+    met: tuple[Signal, ...] = ()
+    unless: tuple[Signal, ...] = ()
+    shown: tuple[Signal, ...] = ()
+    near: tuple[Signal, ...] = ()
+    subject: str | None = None
+    proven_by: tuple[str, ...] = ()
+
+
+class CapabilityRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One capability file. `stubs`: regular expression of the names of definitions that show intent."""
+
+    id: str
+    title: str
+    why: str
+    criteria: dict[str, CriterionRule]
+    subject: str = ""
+    stubs: str = ""
+
+
+class SubjectRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that criteria are about; `reason` is shown where it is absent."""
+
+    reason: str
+    met: tuple[Signal, ...]
+    unless: tuple[Signal, ...] = ()
+
+
+class FrameworkRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a framework provides where `used` is found.
+
+    `provides`: `capability.criterion` -> why, by default; `options`: `capability.criterion` ->
+    the signals that turn it on, all of them besides the framework's own use.
+    """
+
+    title: str
+    used: tuple[Signal, ...]
+    provides: dict[str, str] = {}
+    options: dict[str, tuple[Signal, ...]] = {}

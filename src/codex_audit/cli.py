@@ -1,0 +1,159 @@
+"""The command line: scan, gate, report, explain. Heavy modules are imported where they are used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from codex_audit import __version__
+
+if TYPE_CHECKING:
+    from codex_audit.report.document import StatusDocument
+    from codex_audit.settings import Settings
+
+BAD, USAGE = 1, 2
+ROOT = click.Path(path_type=Path)
+
+
+class _Group(click.Group):
+    """Turns errors that have one clear line into that line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from codex_audit.capabilities.catalog import CatalogError  # noqa: PLC0415
+        from codex_audit.gates.base import GateUsageError, UnknownGateError  # noqa: PLC0415
+        from codex_audit.settings import SettingsError  # noqa: PLC0415
+
+        usage = (SettingsError, CatalogError, GateUsageError, UnknownGateError, NotADirectoryError)
+        try:
+            return super().invoke(ctx)
+        except usage as error:
+            _refuse(str(error.args[0] if error.args else error))
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{place}{error.strerror or error}; nothing was left half-written")
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="codex-audit")
+def main() -> None:
+    """Tell the truth about a PyTorch repository.
+
+    Exit codes: 0 good, 1 the verdict is bad, 2 usage or environment.
+    """
+
+
+@main.command()
+@click.argument("path", type=ROOT)
+@click.option("--json", "json_file", type=ROOT, help="Also write the answers as JSON to this file.")
+@click.option(
+    "--format", "format_name", default="markdown", show_default=True,
+    type=click.Choice(["markdown", "json", "sarif"]), help="What is printed.",
+)  # fmt: skip
+@click.option(
+    "--fail-on", type=click.Choice(["never", "gaps", "missing"]), default="never", show_default=True,
+    help="Exit 1 when a required criterion is unmet (gaps), or a capability is missing or stubbed.",
+)  # fmt: skip
+def scan(path: Path, json_file: Path | None, format_name: str, fail_on: str) -> None:
+    """Audit the tree at PATH without running any of it."""
+    from codex_audit.outcome import write_atomically  # noqa: PLC0415
+    from codex_audit.report.formats import find_format  # noqa: PLC0415
+    from codex_audit.report.merge import merge  # noqa: PLC0415
+    from codex_audit.scan import scan as run_scan  # noqa: PLC0415
+
+    settings = _settings(path)
+    document = merge(run_scan(path, settings, _command()), None, settings)
+    if json_file is not None:
+        write_atomically(json_file, find_format("json").render(document).encode())
+    click.echo(find_format(format_name).render(document).rstrip("\n"))
+    raise SystemExit(BAD if _fails(document, fail_on) else 0)
+
+
+def _fails(document: StatusDocument, fail_on: str) -> bool:
+    from codex_audit.records import Answer, Status  # noqa: PLC0415
+
+    if fail_on == "never":
+        return False
+    if fail_on == "missing":
+        return any(
+            one.status in {Status.MISSING, Status.STUBBED} for one in document.capabilities.values()
+        )
+    return any(
+        criterion.required and criterion.answer in {Answer.UNMET, Answer.UNKNOWN}
+        for one in document.capabilities.values()
+        for criterion in one.criteria.values()
+    )
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.option("--root", type=ROOT, default=".", show_default=True, help="The audited repository.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def gate(name: str, root: Path, arguments: tuple[str, ...]) -> None:
+    """Run the gate NAME and write its outcome; ARGUMENTS go to the gate.
+
+    Exits 1 when it fails, 2 when it could not be carried out, 0 when it passes or is skipped.
+    """
+    from codex_audit.gates.runner import exit_code, run_gate  # noqa: PLC0415
+    from codex_audit.report.gate_summary import gate_summary  # noqa: PLC0415
+
+    outcome = run_gate(name, root.resolve(), arguments)
+    click.echo(gate_summary(outcome))
+    raise SystemExit(exit_code(outcome.verdict))
+
+
+@main.command()
+@click.option("--root", type=ROOT, default=".", show_default=True, help="The audited repository.")
+@click.option("--out", type=ROOT, help="Where the documents go; `out` of the settings otherwise.")
+def report(root: Path, out: Path | None) -> None:
+    """Merge the outcomes of the gates with a static audit into every format.
+
+    Exits 1 unless every required gate passed.
+    """
+    from codex_audit.report.document import Overall  # noqa: PLC0415
+    from codex_audit.report.merge import merge  # noqa: PLC0415
+    from codex_audit.report.summary import summary  # noqa: PLC0415
+    from codex_audit.report.write import write_report  # noqa: PLC0415
+    from codex_audit.scan import scan as run_scan  # noqa: PLC0415
+
+    root = root.resolve()
+    settings = _settings(root)
+    home = root / settings.out
+    document = merge(run_scan(root, settings, _command()), home / "outcomes", settings)
+    paths = write_report(document, out or home)
+    click.echo(summary(document, paths))
+    raise SystemExit(0 if document.verdict is Overall.PASS else BAD)
+
+
+@main.command()
+@click.argument("identifier", required=False)
+def explain(identifier: str | None) -> None:
+    """Explain a criterion, capability or gate: why, what counts, remedy. Without one, list them."""
+    from codex_audit.explain import UnknownIdentifierError, explain_text, listing  # noqa: PLC0415
+
+    if identifier is None:
+        click.echo(listing())
+        return
+    try:
+        click.echo(explain_text(identifier))
+    except UnknownIdentifierError as error:
+        _refuse(str(error))
+
+
+def _settings(root: Path) -> Settings:
+    from codex_audit.settings import load_settings  # noqa: PLC0415
+
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root}: no such directory; give the directory of a repository")
+    return load_settings(root)
+
+
+def _command() -> str:
+    return " ".join(["codex-audit", *sys.argv[1:]])
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"codex-audit: {message}", err=True)
+    raise SystemExit(USAGE)

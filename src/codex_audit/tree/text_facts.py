@@ -1,0 +1,89 @@
+"""Facts of prose (Markdown, reStructuredText) and of shell scripts and Makefiles."""
+
+from __future__ import annotations
+
+import re
+
+from codex_audit.tree.config_facts import shell_lines
+from codex_audit.tree.facts import Fact, collapse
+
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([\w+.-]*)")
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
+_RST_CODE = re.compile(r"\s*\.\. (?:code-block|code|sourcecode|prompt|console)::\s*([\w-]*)")
+_RST_LINE = re.compile(r"([=\-~^\"'#*+`])\1{2,}\s*$")
+
+
+def markdown_facts(text: str, first: int = 1) -> list[Fact]:
+    """Headings, lines of fenced code, links and prose; `first` is the number of the first line."""
+    facts: list[Fact] = []
+    fence, language = "", ""
+    for number, line in enumerate(text.splitlines(), first):
+        opened = _FENCE.match(line)
+        if opened and not fence:
+            fence, language = opened.group(1), opened.group(2).lower()
+        elif opened and line.strip().startswith(fence) and not opened.group(2):
+            fence = ""
+        elif fence:
+            if line.strip():
+                facts.append(Fact("code", language, number, collapse(line)))
+        elif heading := re.match(r"(#{1,6})\s+(.*)", line):
+            facts.append(Fact("heading", str(len(heading.group(1))), number, collapse(heading.group(2))))
+        elif line.strip():
+            facts.append(Fact("prose", "", number, collapse(line)))
+            facts += [Fact("link", target, number, title) for title, target in _LINK.findall(line)]
+    return facts
+
+
+def rst_facts(text: str) -> list[Fact]:
+    """Headings (underlined), lines of literal and code blocks, and prose."""
+    facts: list[Fact] = []
+    lines = text.splitlines()
+    levels: list[str] = []
+    block_indent: int | None = None
+    language = ""
+    for number, line in enumerate(lines, 1):
+        indent = len(line) - len(line.lstrip())
+        if block_indent is not None and line.strip():
+            if indent > block_indent:
+                if not re.match(r"\s*:\w+:", line):
+                    facts.append(Fact("code", language, number, collapse(line)))
+                continue
+            block_indent = None
+        if not line.strip() or _RST_LINE.match(line):
+            continue
+        directive = _RST_CODE.match(line)
+        if directive:
+            block_indent, language = indent, directive.group(1).lower()
+            continue
+        underline = lines[number] if number < len(lines) else ""
+        if _RST_LINE.match(underline) and not line.startswith(" "):
+            mark = underline.strip()[0]
+            if mark not in levels:
+                levels.append(mark)
+            facts.append(Fact("heading", str(levels.index(mark) + 1), number, collapse(line)))
+            continue
+        facts.append(Fact("prose", "", number, collapse(line)))
+        if line.rstrip().endswith("::"):
+            block_indent, language = indent, ""
+    return facts
+
+
+def shell_facts(text: str) -> list[Fact]:
+    """Command lines of a shell script; its `#SBATCH`-like directives are commands to a scheduler."""
+    facts = [
+        Fact("shell", line.split()[0], number, collapse(line))
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.match(r"#(SBATCH|PBS|BSUB|\$)\s", line)
+    ]
+    return facts + list(shell_lines(text, 1))
+
+
+def makefile_facts(text: str) -> list[Fact]:
+    """Recipe lines of a Makefile or justfile, and its targets as `config` names."""
+    facts: list[Fact] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("\t", "    ")) and line.strip():
+            facts += shell_lines(line, number)
+        elif target := re.match(r"@?([A-Za-z][\w.-]*)[^:=#]*:(?!=)", line):
+            facts.append(Fact("config", f"target.{target.group(1)}", number, collapse(line)))
+    return facts

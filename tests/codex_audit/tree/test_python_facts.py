@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from codex_audit.capabilities.model import FACT_KINDS
+from codex_audit.tree.facts import Fact, FileFacts, Interest
+from codex_audit.tree.python_facts import python_facts
+
+EVERYTHING = Interest([(kind, "*") for kind in FACT_KINDS])
+
+
+def read(source: str, path: str = "pkg/module.py") -> FileFacts:
+    return python_facts(path, "core", dedent(source).encode(), EVERYTHING)
+
+
+def names(found: FileFacts, kind: str) -> list[str]:
+    return [fact.name for fact in found.facts if fact.kind == kind]
+
+
+def one(found: FileFacts, kind: str, name: str) -> Fact:
+    (fact,) = [fact for fact in found.facts if (fact.kind, fact.name) == (kind, name)]
+    return fact
+
+
+def test_calls_are_named_through_aliases() -> None:
+    found = read(
+        """
+        import torch as t
+        import torch.nn.functional as F
+        from torch.nn.utils import clip_grad_norm_ as clip
+        t.save({}, "x.pt")
+        F.cross_entropy(a, b)
+        clip(p, 1.0)
+        """
+    )
+    assert names(found, "call") == [
+        "torch.save",
+        "torch.nn.functional.cross_entropy",
+        "torch.nn.utils.clip_grad_norm_",
+    ]
+
+
+def test_relative_imports_are_named_from_the_package() -> None:
+    found = read("from ..utils import seed_all\nfrom . import data\nseed_all(1)\ndata.load()\n", "src/kit/train/run.py")
+    assert names(found, "import") == ["kit.utils.seed_all", "kit.train.data"]
+    assert names(found, "call") == ["kit.utils.seed_all", "kit.train.data.load"]
+
+
+def test_methods_of_an_instance_are_named_by_its_class_and_by_the_variable() -> None:
+    found = read(
+        """
+        from transformers import Trainer
+        trainer = Trainer(model)
+        trainer.train()
+        class Loop:
+            def __init__(self):
+                self.tracker = Trainer(None)
+            def run(self, other: Trainer):
+                self.tracker.save_model()
+                other.evaluate()
+        """
+    )
+    call = one(found, "call", "transformers.Trainer.train")
+    assert call.alt == "trainer.train"
+    assert one(found, "call", "transformers.Trainer.save_model").scope == "Loop.run"
+    assert one(found, "call", "transformers.Trainer.evaluate").alt == "other.evaluate"
+
+
+def test_calling_an_instance_is_not_making_one() -> None:
+    found = read("from torch.nn.parallel import DistributedDataParallel as DDP\nm = DDP(n)\nm(x)\n")
+    assert names(found, "call") == ["torch.nn.parallel.DistributedDataParallel", "m"]
+
+
+def test_a_parameter_hides_the_name_outside() -> None:
+    found = read("import torch\ndef f(torch):\n    torch.save(1)\nfrom x import Y\nv = Y()\nv = 3\nv.go()\n")
+    assert one(found, "call", "torch.save").alt == ""
+    assert "v.go" in names(found, "call")
+
+
+def test_keywords_and_arguments_are_kept_as_text() -> None:
+    call = one(read("import torch\ntorch.load(path,\n   weights_only = True)\n"), "call", "torch.load")
+    assert call.value == "path, weights_only=True"
+    assert call.keywords == (("weights_only", "True"),)
+    assert call.line == 2
+
+
+def test_comments_docstrings_and_strings_are_no_code() -> None:
+    found = read('"""torch.save(x)"""\n# torch.save(x)\ndef f():\n    "clip_grad_norm_(p)"\n    return "torch.save"\n')
+    assert names(found, "call") == []
+    assert names(found, "string") == ["torch.save"]
+
+
+def test_keys_written_and_read_assignments_tests_and_loops() -> None:
+    found = read(
+        """
+        state = {"optimizer": opt.state_dict()}
+        state["step"] = step
+        resumed = state["step"] + state.get("epoch", 0)
+        total += loss.item()
+        lr: float = 1e-3
+        if not math.isfinite(loss):
+            raise FloatingPointError("loss")
+        for micro in range(accumulation):
+            pass
+        """
+    )
+    assert one(found, "key", "optimizer").value == "opt.state_dict()"
+    assert one(found, "key", "step").value == "step"
+    assert names(found, "lookup") == ["step", "epoch"]
+    assert one(found, "assign", "total").value == "+= loss.item()"
+    assert one(found, "assign", "lr").tags == ("annotated", "float")
+    assert one(found, "test", "if").value == "not math.isfinite(loss)"
+    assert one(found, "raise", "FloatingPointError").value == '"loss"'
+    assert one(found, "loop", "for").value == "micro in range(accumulation)"
+
+
+@pytest.mark.parametrize(
+    ("source", "tag"),
+    [
+        ("import wandb\n", "top"),
+        ("try:\n    import wandb\nexcept ImportError:\n    wandb = None\n", "guarded"),
+        ("try:\n    import wandb\nexcept ValueError:\n    pass\n", "top"),
+        ("def f():\n    import wandb\n", "lazy"),
+        ("if use:\n    import wandb\n", "lazy"),
+    ],
+)
+def test_imports_say_whether_they_are_guarded(source: str, tag: str) -> None:
+    assert one(read(source), "import", "wandb").tags == (tag,)
+
+
+def test_stubs_are_bodies_that_say_nothing_and_are_not_meant_to() -> None:
+    found = read(
+        '''
+        from abc import ABC, abstractmethod
+        from typing import Protocol, overload
+        def one(): pass
+        def two():
+            """Documented."""
+            raise NotImplementedError("later")
+        async def three(): ...
+        class Base(ABC):
+            @abstractmethod
+            def exempt(self): ...
+            def four(self): raise NotImplementedError
+        class Shape(Protocol):
+            def member(self): ...
+        @overload
+        def typed(x: int) -> int: ...
+        def real(): return None
+        def documented():
+            """Deliberately does nothing."""
+        '''
+    )
+    assert [name for _, name in found.stubs] == ["one", "two", "three", "four"]
+    assert python_facts("a.pyi", "core", b"def f(): ...\n", EVERYTHING).stubs == ()
+
+
+def test_markers_are_words_of_comments() -> None:
+    found = read('x = 1  # TODO: later\n# a FIXME here\ny = "TODO"\nTODO = 3\n# TODOLIST\n')
+    assert found.markers == ((1, "TODO"), (2, "FIXME"))
+
+
+@pytest.mark.parametrize("source", [b"print 'two'\n", b"def f(:\n", b"x = 1\0\n", b"\xff\xfe\n"])
+def test_what_does_not_parse_is_a_problem_with_its_line(source: bytes) -> None:
+    found = python_facts("old.py", "core", source, EVERYTHING)
+    assert found.facts == ()
+    assert found.problem is not None
+    assert found.problem.line == 1
+    assert "Error" in found.problem.reason
+
+
+def test_only_facts_that_somebody_asks_for_are_kept() -> None:
+    interest = Interest([("call", "*.save"), ("key", "re:(?i)optim.*"), ("def", "main")])
+    found = python_facts(
+        "a.py", "core", b"import torch\ntorch.save({'Optimizer': 1, 'x': 2})\nprint(1)\ndef f(): pass\n", interest
+    )
+    assert [(fact.kind, fact.name) for fact in found.facts] == [("call", "torch.save"), ("key", "Optimizer")]
