@@ -113,7 +113,14 @@ def audit(session: nox.Session) -> None:
     Arguments after -- name the gates to run; the others are then NOT RUN or keep an outcome
     that is still of this tree.
     """
-    inner = [sys.executable, "-m", "nox", "-f", str(ROOT / "noxfile.py"), "--no-error-on-external-run"]
+    inner = [
+        sys.executable,
+        "-m",
+        "nox",
+        "-f",
+        str(ROOT / "noxfile.py"),
+        "--no-error-on-external-run",
+    ]
     chosen = ["-s", *session.posargs] if session.posargs else ["-t", "gate"]
     if not session.posargs:
         for old in OUTCOMES.glob("*.json"):

@@ -1,4 +1,4 @@
-"""The command line: scan, gate, report, explain. Heavy modules are imported where they are used."""
+"""The command line: scan, gate, report, explain. Modules are imported where they are used."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def main() -> None:
     type=click.Choice(["markdown", "json", "sarif"]), help="What is printed.",
 )  # fmt: skip
 @click.option(
-    "--fail-on", type=click.Choice(["never", "gaps", "missing"]), default="never", show_default=True,
-    help="Exit 1 when a required criterion is unmet (gaps), or a capability is missing or stubbed.",
+    "--fail-on", type=click.Choice(["never", "gaps", "missing"]), default="never",
+    show_default=True,
+    help="Exit 1 when a required criterion is unmet (gaps), or a capability missing or stubbed.",
 )  # fmt: skip
 def scan(path: Path, json_file: Path | None, format_name: str, fail_on: str) -> None:
     """Audit the tree at PATH without running any of it."""
@@ -122,7 +123,7 @@ def report(root: Path, out: Path | None) -> None:
     settings = _settings(root)
     home = root / settings.out
     document = merge(run_scan(root, settings, _command()), home / "outcomes", settings)
-    paths = write_report(document, out or home)
+    paths = write_report(document, out or home, home / "outcomes")
     click.echo(summary(document, paths))
     raise SystemExit(0 if document.verdict is Overall.PASS else BAD)
 

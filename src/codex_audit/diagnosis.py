@@ -1,41 +1,37 @@
-"""Known causes of errors: small declared matchers from a failure to a diagnosis and a remedy."""
+"""From a failure to a captured error: the first known cause that fits, or an honest "unknown"."""
 
 from __future__ import annotations
 
-import re
-import traceback as traceback_module
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from codex_audit.causes import imports, processes, resources
+from codex_audit.failure import Diagnosis, Failure
 from codex_audit.outcome import CapturedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+__all__ = ["MATCHERS", "Diagnosis", "Failure", "capture", "diagnose"]
 
-class Failure(msgspec.Struct, frozen=True):
-    """An exception as text, also one that came from another process."""
-
-    type: str
-    message: str
-    traceback: str = ""
-
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """The failure that `error` is."""
-        text = "".join(traceback_module.format_exception(error))
-        return cls(type(error).__name__, str(error) or type(error).__name__, text)
-
-
-class Diagnosis(msgspec.Struct, frozen=True):
-    """What caused a failure and how to resolve it: one line each."""
-
-    cause: str
-    diagnosis: str
-    remedy: str
+# The order decides: what names its cause exactly comes before what only looks like it.
+MATCHERS: tuple[Callable[[Failure, Path], Diagnosis | None], ...] = (
+    processes.usage,
+    processes.tool_missing,
+    processes.timeout,
+    processes.killed_for_memory,
+    processes.killed,
+    imports.shadowed_package,
+    imports.own_package,
+    imports.missing_dependency,
+    resources.cuda_missing,
+    resources.out_of_memory,
+    imports.version_conflict,
+    resources.network_refused,
+    resources.missing_file,
+    imports.syntax_error,
+)
 
 
 def capture(
@@ -51,7 +47,7 @@ def capture(
         phase=phase,
         step=step,
         message=_one_line(relative(failure.message)) or failure.type,
-        context=_one_line(context),
+        context=_one_line(context) or step,
         diagnosis=_one_line(relative(found.diagnosis)),
         remedy=_one_line(relative(found.remedy)),
         at=(at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -74,6 +70,3 @@ def diagnose(failure: Failure, root: Path) -> Diagnosis:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-MATCHERS: tuple[Callable[[Failure, Path], Diagnosis | None], ...] = ()

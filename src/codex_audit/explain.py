@@ -20,7 +20,10 @@ def listing() -> str:
     lines += [f"  {gate.name}: {gate.title}" for gate in all_gates().values()]
     for capability in catalog.capabilities.values():
         lines += ["", f"{capability.id}: {capability.title}"]
-        lines += [f"  {capability.id}.{name}: {rule.question}" for name, rule in capability.criteria.items()]
+        lines += [
+            f"  {capability.id}.{name}: {rule.question}"
+            for name, rule in capability.criteria.items()
+        ]
     return "\n".join(lines)
 
 
@@ -52,7 +55,9 @@ def explain_text(identifier: str) -> str:
         choices = matching or difflib.get_close_matches(
             identifier, [*known, *(key.partition(".")[2] for key in known), *gates], n=3, cutoff=0.5
         )
-        hint = f"did you mean {', '.join(choices)}?" if choices else "`codex-audit explain` lists all"
+        hint = (
+            f"did you mean {', '.join(choices)}?" if choices else "`codex-audit explain` lists all"
+        )
         raise UnknownIdentifierError(f"nothing is called {identifier!r}; {hint}")
     one = known[matching[0]]
     return _block(
@@ -69,5 +74,7 @@ def explain_text(identifier: str) -> str:
 def _block(title: str, summary: str, *parts: tuple[str, str]) -> str:
     lines = [title, f"  {summary}", ""]
     for name, text in parts:
-        lines += textwrap.wrap(f"{name}: {text}", width=92, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(
+            f"{name}: {text}", width=92, initial_indent="  ", subsequent_indent="    "
+        )
     return "\n".join(lines)

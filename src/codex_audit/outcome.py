@@ -20,7 +20,7 @@ SCHEMA_VERSION = "1.0"
 class Verdict(StrEnum):
     """What a gate or a single check concluded."""
 
-    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    PASS = "pass"  # noqa: S105 - a verdict, not a password  # nosec B105
     FAIL = "fail"
     ERROR = "error"
     SKIP = "skip"
@@ -188,7 +188,7 @@ def read_outcome(path: Path) -> Outcome:
                 f"{SCHEMA_VERSION.split('.')[0]}.x; {remedy} with this codex-audit"
             )
         return msgspec.json.decode(data, type=Outcome)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OutcomeError(f"{path}: not an outcome file ({error}); {remedy}") from error
 
 

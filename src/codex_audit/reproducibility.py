@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from codex_audit.tree.facts import FileFacts
 
 LOCK_FILES = (
-    "uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "conda-lock.yml", "pixi.lock", "pylock.toml",
+    "uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "conda-lock.yml", "pixi.lock",
+    "pylock.toml",
 )  # fmt: skip
 _LIMIT = 5
 
@@ -56,7 +57,9 @@ def checklist(
     matcher = Matcher(Facts(tree_files), lambda _criterion: None)
 
     def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
-        return tuple(Evidence(hit.path, hit.line, snippet(hit.path, hit.line)) for hit in hits[:_LIMIT])
+        return tuple(
+            Evidence(hit.path, hit.line, snippet(hit.path, hit.line)) for hit in hits[:_LIMIT]
+        )
 
     seeds = tuple(
         Seed(rng, found)
@@ -80,7 +83,9 @@ def checklist(
     return msgspec.structs.replace(found, recommendations=_recommend(found, trains=trains))
 
 
-def _met(capabilities: Mapping[str, Capability], capability: str, criterion: str) -> tuple[Evidence, ...]:
+def _met(
+    capabilities: Mapping[str, Capability], capability: str, criterion: str
+) -> tuple[Evidence, ...]:
     answered = capabilities[capability].criteria[criterion]
     return answered.evidence if answered.answer is Answer.MET else ()
 
@@ -103,18 +108,32 @@ def _recommend(found: Reproducibility, *, trains: bool) -> tuple[str, ...]:
         seeded = " ".join(seed.rng for seed in found.seeds)
         missing = [rng for rng in ("python", "numpy", "torch") if rng not in seeded]
         if "jax" not in seeded and "tensorflow" not in seeded and missing:
-            names = {"python": "`random.seed`", "numpy": "`numpy.random.seed`", "torch": "`torch.manual_seed`"}
-            wanted.append(f"Seed every RNG at the start of a run: {', '.join(names[rng] for rng in missing)} not found.")
+            names = {
+                "python": "`random.seed`",
+                "numpy": "`numpy.random.seed`",
+                "torch": "`torch.manual_seed`",
+            }
+            wanted.append(
+                "Seed every RNG at the start of a run: not found are "
+                f"{', '.join(names[rng] for rng in missing)}."
+            )
         if not found.determinism:
-            wanted.append("Offer a switch for deterministic algorithms: `torch.use_deterministic_algorithms(True)`.")
+            wanted.append(
+                "Offer a switch for deterministic algorithms: "
+                "`torch.use_deterministic_algorithms(True)`."
+            )
         if not found.rng_capture:
             wanted.append("Save the RNG states in checkpoints and set them again on resume.")
         if not found.data_manifests:
-            wanted.append("Keep a manifest of each data set: paths, counts and SHA-256 of its files.")
+            wanted.append(
+                "Keep a manifest of each data set: paths, counts and SHA-256 of its files."
+            )
         if not found.git_commit:
             wanted.append("Record the git commit of each run beside its checkpoints.")
         if not found.environment:
             wanted.append("Record the versions of the installed packages with each run.")
     if not found.lock_files:
-        wanted.append("Lock the whole dependency set: `uv lock`, or `pip-compile --generate-hashes`.")
+        wanted.append(
+            "Lock the whole dependency set: `uv lock`, or `pip-compile --generate-hashes`."
+        )
     return tuple(wanted)

@@ -72,7 +72,7 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
 def read_facts(tree: Tree, catalog: Catalog) -> list[FileFacts]:
     """The facts of every file of the tree, in its order."""
     signals = [*catalog.signals(), *deep(checklist_signals())]
-    interest = Interest([*wanted_facts(signals), ("file", "*"), ("requirement", "*")])
+    interest = Interest([*wanted_facts(signals), ("file", "*", None), ("requirement", "*", None)])
     found = []
     for file in tree.files:
         try:

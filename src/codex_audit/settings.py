@@ -33,20 +33,20 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     """A table of settings: kebab-case keys, and none that nobody reads."""
 
 
-class TrainerSettings(_Table):
+class TrainerSettings(_Table, frozen=True):
     """The trainer on trial. `factory` is `module:function`; none means the reference kit."""
 
     factory: str | None = None
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40
 
 
-class TokenizerSettings(_Table):
+class TokenizerSettings(_Table, frozen=True):
     """The tokenizer on trial. `path` is a `tokenizer.json`; none means the reference kit."""
 
     path: str | None = None
 
 
-class Settings(_Table):
+class Settings(_Table, frozen=True):
     """All settings, with their defaults.
 
     Attributes:
@@ -135,7 +135,10 @@ def _convert(path: Path, table: Any) -> Settings:
                 "correct the value"
             ) from error
         key = unknown.group(1)
-        tables = {"trainer": TrainerSettings, "tokenizer": TokenizerSettings}
+        tables: dict[str, type[msgspec.Struct]] = {
+            "trainer": TrainerSettings,
+            "tokenizer": TokenizerSettings,
+        }
         known = msgspec.structs.fields(tables.get(parts, Settings))
         names = [field.encode_name for field in known]
         near = difflib.get_close_matches(key, names, n=1)

@@ -1,0 +1,1 @@
+"""The capability catalog: rules as data, and what answers them from facts."""

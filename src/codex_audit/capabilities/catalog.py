@@ -13,7 +13,7 @@ import msgspec
 
 from codex_audit import __version__
 from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal, SubjectRule
-from codex_audit.tree.facts import pattern_matcher
+from codex_audit.tree.facts import name_matcher, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,12 +83,12 @@ def load_catalog() -> Catalog:
     return catalog
 
 
-def wanted_facts(signals: Iterable[Signal]) -> Iterator[tuple[str, str]]:
-    """The kind and name patterns that the signals ask about."""
+def wanted_facts(signals: Iterable[Signal]) -> Iterator[tuple[str, str, str | None]]:
+    """The kinds, name patterns and values that the signals ask about."""
     for signal in signals:
         if signal.kind not in {"all", "any", "none", "criterion"}:
             for pattern in globs(signal):
-                yield signal.kind, pattern
+                yield signal.kind, pattern, signal.value
 
 
 def globs(signal: Signal) -> tuple[str, ...]:
@@ -129,10 +129,9 @@ def _check(catalog: Catalog) -> None:
             kind = signal.kind
             for expression in (signal.value, signal.not_value, signal.scope, *signal.kw.values()):
                 if expression is not None:
-                    re.compile(expression)
+                    union([expression])
             if kind not in {"all", "any", "none", "criterion"}:
-                for pattern in globs(signal):
-                    pattern_matcher(pattern)
+                name_matcher(globs(signal))
         except (ValueError, re.error) as error:
             raise CatalogError(f"signal {msgspec.json.encode(signal).decode()}: {error}") from error
         if signal.criterion is not None and signal.criterion not in known:
@@ -142,6 +141,9 @@ def _check(catalog: Catalog) -> None:
             if key not in known:
                 raise CatalogError(f"frameworks.toml: {framework_id}: unknown criterion {key!r}")
     for capability in catalog.capabilities.values():
-        for subject in (capability.subject, *(rule.subject for rule in capability.criteria.values())):
+        for subject in (
+            capability.subject,
+            *(rule.subject for rule in capability.criteria.values()),
+        ):
             if subject and subject not in catalog.subjects:
                 raise CatalogError(f"{capability.id}.toml: unknown subject {subject!r}")

@@ -10,7 +10,7 @@ import msgspec
 from codex_audit.capabilities.grading import grade
 from codex_audit.capabilities.match import Facts, Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
-from codex_audit.outcome import Evidence
+from codex_audit.outcome import CapturedError, Evidence
 from codex_audit.records import Answer, Capability, Criterion
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from codex_audit.capabilities.catalog import Catalog
     from codex_audit.capabilities.model import CapabilityRule, CriterionRule
-    from codex_audit.outcome import CapturedError
     from codex_audit.tree.facts import FileFacts
 
 EVIDENCE_LIMIT = 5
@@ -101,7 +100,10 @@ class _Evaluation:
                     root=self._root,
                 )
             )
-            answered = self._criterion(name, rule, Answer.UNKNOWN, reason=f"its rule failed: {error}"), []
+            answered = (
+                self._criterion(name, rule, Answer.UNKNOWN, reason=f"its rule failed: {error}"),
+                [],
+            )
         finally:
             self._open.remove(key)
         self._answers[key] = answered
@@ -115,7 +117,9 @@ class _Evaluation:
         capability_id, _, name = key.partition(".")
         declared = self._declared.get(key) or self._declared.get(capability_id)
         if declared:
-            return self._criterion(name, rule, Answer.NOT_APPLICABLE, reason=f"settings: {declared}"), []
+            return self._criterion(
+                name, rule, Answer.NOT_APPLICABLE, reason=f"settings: {declared}"
+            ), []
         subject = rule.subject
         if subject is None:
             subject = self._catalog.capabilities[capability_id].subject
@@ -133,11 +137,13 @@ class _Evaluation:
         if hits or provided:
             # Own code says more than a framework's name does.
             every = list(dict.fromkeys([*hits, *provided]))
-            return self._criterion(name, rule, Answer.MET, every, reason="" if hits else reason), every
+            return self._criterion(
+                name, rule, Answer.MET, every, reason="" if hits else reason
+            ), every
         return self._unmet(name, rule, self._matcher.first(rule.near)), []
 
     def _unmet(self, name: str, rule: CriterionRule, near: Sequence[Hit]) -> Criterion:
-        nearest = self._evidence(near[:1])
+        nearest = self._evidence(near[:1], withhold=rule.withhold)
         criterion = self._criterion(name, rule, Answer.UNMET)
         return msgspec.structs.replace(
             criterion, gap=rule.gap, nearest=nearest[0] if nearest else None
@@ -182,14 +188,17 @@ class _Evaluation:
             required=rule.required,
             impact=rule.impact,
             effort=rule.effort,
-            evidence=self._evidence(hits[:EVIDENCE_LIMIT]),
+            evidence=self._evidence(hits[:EVIDENCE_LIMIT], withhold=rule.withhold),
             reason=reason,
             remedy=rule.remedy if answer is Answer.UNMET else "",
             proven_by=rule.proven_by,
         )
 
-    def _evidence(self, hits: Sequence[Hit]) -> tuple[Evidence, ...]:
-        return tuple(Evidence(hit.path, hit.line, self._snippet(hit.path, hit.line)) for hit in hits)
+    def _evidence(self, hits: Sequence[Hit], *, withhold: bool) -> tuple[Evidence, ...]:
+        return tuple(
+            Evidence(hit.path, hit.line, "" if withhold else self._snippet(hit.path, hit.line))
+            for hit in hits
+        )
 
     def _stubs(self, rule: CapabilityRule) -> tuple[Evidence, ...]:
         if not rule.stubs:

@@ -33,8 +33,8 @@ def grade(
     applicable = [one for one in criteria.values() if one.answer is not Answer.NOT_APPLICABLE]
     if not_applicable or not applicable:
         return Status.NOT_APPLICABLE
-    met = [one for one in applicable if counts_as_met(one)]
-    if not met:
+    # What is met by absence alone shows nothing that is there.
+    if not any(counts_as_met(one) and one.evidence for one in applicable):
         only_the_question = len(applicable) == 1 < len(criteria)
         if not trains and only_the_question:
             return Status.NOT_APPLICABLE

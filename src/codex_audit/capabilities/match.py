@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from codex_audit.capabilities.catalog import globs
-from codex_audit.tree.facts import Fact, FileFacts, pattern_matcher
+from codex_audit.tree.facts import Fact, FileFacts, name_matcher, union
 from codex_audit.tree.requirement_facts import lower_bound
 from codex_audit.tree.roles import RANK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    import re
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from codex_audit.capabilities.model import Signal
 
@@ -49,16 +49,23 @@ class Facts:
                 if fact.alt:
                     names.setdefault(fact.alt, []).append((file, fact))
 
-    def named(self, kind: str, patterns: Iterable[str]) -> Iterable[tuple[FileFacts, Fact]]:
-        """Facts of `kind` whose name fits one of the patterns, each once, in the tree's order."""
+    def named(self, kind: str, patterns: tuple[str, ...]) -> Iterator[tuple[FileFacts, Fact]]:
+        """Facts of `kind` whose name fits one of the patterns, each once."""
         names = self._index.get(kind, {})
-        found: dict[int, tuple[FileFacts, Fact]] = {}
-        for pattern in patterns:
-            matches = _matcher(pattern)
-            for name, facts in names.items():
-                if matches(name):
-                    found.update((id(fact), (file, fact)) for file, fact in facts)
-        return found.values()
+        if all(not any(mark in pattern for mark in "*?[:") for pattern in patterns):
+            groups: Iterable[list[tuple[FileFacts, Fact]]] = [
+                names.get(name, []) for name in patterns
+            ]
+        else:
+            matches = _matcher(patterns)
+            groups = [facts for name, facts in names.items() if matches(name)]
+        seen: set[int] = set()
+        for facts in groups:
+            for file, fact in facts:
+                # a fact that has two names is found by both
+                if not fact.alt or id(fact) not in seen:
+                    seen.add(id(fact))
+                    yield file, fact
 
 
 class Matcher:
@@ -110,7 +117,9 @@ class Matcher:
         if not positive:
             raise ValueError("`all` needs a signal besides `none`")
         # Another criterion and what the repository requires hold for the tree as a whole.
-        local = [part for part in positive if part.kind not in {"criterion", "requirement"}] or positive
+        local = [
+            part for part in positive if part.kind not in {"criterion", "requirement"}
+        ] or positive
         if any(not self.hits(part) for part in positive):
             return []
         key = _KEYS[signal.within]
@@ -123,7 +132,11 @@ class Matcher:
         return [hit for hit in self.hits(local[0]) if key(hit) in places]
 
     def _leaf(self, signal: Signal, kind: str) -> list[Hit]:
-        roles = _ALL if "*" in signal.roles else frozenset(signal.roles) or _DEFAULT_ROLES.get(kind, _RUNNING)
+        roles = (
+            _ALL
+            if "*" in signal.roles
+            else frozenset(signal.roles) or _DEFAULT_ROLES.get(kind, _RUNNING)
+        )
         tests = _tests(signal)
         return [
             Hit(file.path, fact.line, file.role, fact.scope)
@@ -145,8 +158,8 @@ _KEYS: dict[str, Callable[[Hit], object]] = {
 
 
 @lru_cache(maxsize=4096)
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    return pattern_matcher(pattern)
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    return name_matcher(patterns)
 
 
 def _tuple(patterns: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -154,11 +167,10 @@ def _tuple(patterns: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _fits(patterns: str | tuple[str, ...]) -> Callable[[str], bool]:
-    matchers = [_matcher(pattern) for pattern in _tuple(patterns)]
-    return lambda text: any(matches(text) for matches in matchers)
+    return _matcher(_tuple(patterns))
 
 
-def _tests(signal: Signal) -> list[Callable[[FileFacts, Fact], bool]]:  # noqa: C901 - one a modifier
+def _tests(signal: Signal) -> list[Callable[[FileFacts, Fact], bool]]:
     """What a fact must satisfy besides its name, cheapest first."""
     tests: list[Callable[[FileFacts, Fact], bool]] = []
     if signal.path:
@@ -174,15 +186,15 @@ def _tests(signal: Signal) -> list[Callable[[FileFacts, Fact], bool]]:  # noqa: 
         absent = frozenset(signal.no_kw)
         tests.append(lambda _file, fact: not any(name in absent for name, _ in fact.keywords))
     for name, expression in signal.kw.items():
-        tests.append(_keyword(name, re.compile(expression)))
+        tests.append(_keyword(name, union([expression])))
     if signal.scope is not None:
-        inside = re.compile(signal.scope)
+        inside = union([signal.scope])
         tests.append(lambda _file, fact: inside.search(fact.scope) is not None)
     if signal.value is not None:
-        wanted = re.compile(signal.value)
+        wanted = union([signal.value])
         tests.append(lambda _file, fact: wanted.search(fact.value) is not None)
     if signal.not_value is not None:
-        unwanted = re.compile(signal.not_value)
+        unwanted = union([signal.not_value])
         tests.append(lambda _file, fact: unwanted.search(fact.value) is None)
     if signal.min is not None:
         lowest = tuple(int(part) for part in signal.min.split("."))

@@ -92,7 +92,11 @@ class Signal(
 
     def operand(self, kind: str) -> Globs | tuple[Signal, ...] | None:
         """What is given for `kind`."""
-        name = kind + "_" if kind in {"import", "def", "class", "raise", "all", "any", "none"} else kind
+        name = (
+            kind + "_"
+            if kind in {"import", "def", "class", "raise", "all", "any", "none"}
+            else kind
+        )
         operand: Globs | tuple[Signal, ...] | None = getattr(self, name)
         return operand
 
@@ -103,7 +107,8 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     Met when one of `met` is found and none of `unless` is. Where only `unless` is given, the
     criterion is about absence: met when nothing is found; `shown` then may name lines to cite.
     `near` finds the nearest miss of an unmet one. `subject` names the subject (subjects.toml)
-    without which it does not apply, `""` for none; a capability's own where absent.
+    without which it does not apply, `""` for none; a capability's own where absent. `withhold`
+    cites lines without their text, which may be a secret.
     """
 
     question: str
@@ -119,10 +124,11 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     near: tuple[Signal, ...] = ()
     subject: str | None = None
     proven_by: tuple[str, ...] = ()
+    withhold: bool = False
 
 
 class CapabilityRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One capability file. `stubs`: regular expression of the names of definitions that show intent."""
+    """One capability file. `stubs`: expression of the names of stubs that show the intent."""
 
     id: str
     title: str

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from codex_audit.outcome import CapturedError, Check, Finding
 from codex_audit.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 class UnknownGateError(LookupError):
@@ -70,7 +68,14 @@ def all_gates() -> dict[str, Gate]:
         for info in pkgutil.iter_modules(package.__path__)
     ]
     found = [module.GATE for module in modules if hasattr(module, "GATE")]
-    found += [entry.load() for entry in entry_points(group="codex_audit.gates")]
+    for entry in entry_points(group="codex_audit.gates"):
+        try:
+            found.append(entry.load())
+        except (ImportError, AttributeError) as error:
+            raise UnknownGateError(
+                f"entry point {entry.name} = {entry.value} in codex_audit.gates cannot be loaded "
+                f"({error}); mend or uninstall the package that declares it"
+            ) from error
     return {gate.name: gate for gate in found}
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import re
+import shlex
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+_PR_SET_PDEATHSIG = 1
 
 
 class ToolError(RuntimeError):
@@ -45,6 +53,17 @@ class Completed(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Budget:
+    """The seconds a gate may take, shared by the tools it runs one after another."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left; a hundredth at least, so that the tool itself reports the time-out."""
+        return max(self._end - time.monotonic(), 0.01)
+
+
 def installed_version(package: str) -> str:
     """The version of an installed distribution.
 
@@ -57,6 +76,15 @@ def installed_version(package: str) -> str:
         raise ToolMissingError(f"the tool {package!r} is not installed") from error
 
 
+def python_module(module: str, *args: str) -> list[str]:
+    """The command that runs `module` of this environment.
+
+    `-P` keeps the audited repository off the tool's import path: a file `queue.py` or a
+    directory `mypy/` at its root must not become part of the tool.
+    """
+    return [sys.executable, "-P", "-m", module, *args]
+
+
 def run_tool(
     command: Sequence[str],
     *,
@@ -67,58 +95,113 @@ def run_tool(
 ) -> Completed:
     """Run `command` in its own process group and wait at most `timeout` seconds.
 
-    `env` is added to this process's environment. The whole group is killed on a time-out and
-    when this process is interrupted, so no tool outlives its gate.
+    `env` is added to this process's environment. The whole group is killed when the tool
+    ends, on a time-out and when this process is interrupted; on Linux the tool also dies with
+    a killed gate. So no tool outlives its gate.
 
     Raises:
-        ToolMissingError: the program does not exist.
+        ToolMissingError: the program, or the module of `python -m`, does not exist.
         ToolTimeoutError: it ran past `timeout`.
         ToolKilledError: a signal ended it.
         ToolCrashedError: its exit code is not among `good_codes`.
     """
-    name = command[0]
+    shown = shlex.join([Path(command[0]).name, *command[1:]])
     started = time.monotonic()
+    # Files, not pipes: a child that the tool leaves behind would hold a pipe open.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = _start(command, cwd, {**os.environ, **(env or {})}, out, err)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise ToolTimeoutError(
+                f"`{shown}` did not end within {round(timeout, 1):g} s"
+            ) from error
+        finally:
+            _kill_group(process)
+        seconds = time.monotonic() - started
+        done = Completed(code, _text(out), _text(err), seconds)
+    absent = _missing_module(command, done)
+    if absent:
+        raise ToolMissingError(f"the tool {absent!r} is not installed")
+    if code < 0:
+        raise ToolKilledError(f"`{shown}` was killed by {_signal_name(-code)}: {last_words(done)}")
+    if code not in good_codes:
+        raise crashed(command, done)
+    return done
+
+
+def crashed(command: Sequence[str], done: Completed) -> ToolCrashedError:
+    """The error that says that `command` ended in a way which is no answer."""
+    shown = shlex.join([Path(command[0]).name, *command[1:]])
+    return ToolCrashedError(f"`{shown}` ended with exit code {done.code}: {last_words(done)}")
+
+
+def last_words(done: Completed) -> str:
+    """The last three lines that a tool printed, in one."""
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+    return " | ".join(line.strip() for line in lines) or "it printed nothing"
+
+
+def _start(
+    command: Sequence[str], cwd: Path, env: dict[str, str], out: IO[bytes], err: IO[bytes]
+) -> subprocess.Popen[bytes]:
     try:
-        process = subprocess.Popen(  # noqa: S603 - gates choose their commands
+        return subprocess.Popen(  # noqa: S603 - gates choose their commands
             list(command),
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
+            stdout=out,
+            stderr=err,
             start_new_session=True,
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - calls nothing but prctl and getppid
         )
     except FileNotFoundError as error:
-        raise ToolMissingError(f"the program {name!r} is not installed") from error
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        _kill_group(process)
-        shown = " ".join(command)
-        raise ToolTimeoutError(f"`{shown}` did not end within {timeout:g} s") from error
-    except BaseException:
-        _kill_group(process)
-        raise
-    seconds = time.monotonic() - started
-    tail = " | ".join((stderr.strip() or stdout.strip()).splitlines()[-3:])
-    if process.returncode < 0:
-        name_of = signal.Signals(-process.returncode).name
-        raise ToolKilledError(f"`{' '.join(command)}` was killed by {name_of}: {tail}")
-    if process.returncode not in good_codes:
-        if "No module named" in stderr and "__main__" not in stderr and "-m" in command:
-            raise ToolMissingError(tail)
-        raise ToolCrashedError(
-            f"`{' '.join(command)}` ended with exit code {process.returncode}: {tail}"
-        )
-    return Completed(process.returncode, stdout, stderr, seconds)
+        if not cwd.is_dir():
+            raise
+        raise ToolMissingError(f"the program {command[0]!r} is not installed") from error
+    except PermissionError as error:
+        raise ToolMissingError(f"the program {command[0]!r} cannot be executed") from error
 
 
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    try:
+def _die_with_parent() -> Callable[[], None] | None:
+    """What makes a child end with its parent, also when that is killed; Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent ended before the line above
+            os._exit(1)
+
+    return in_child
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all of it ended by itself
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it ended by itself in the meantime
-    process.communicate()
+    process.wait()
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
+
+
+def _missing_module(command: Sequence[str], done: Completed) -> str | None:
+    """The module of `python -m MODULE` when Python itself says that there is none."""
+    if done.code != 1 or "-m" not in command:
+        return None
+    module = command[command.index("-m") + 1]
+    words = done.stderr.strip().splitlines()
+    said = rf".*: No module named {re.escape(module)}(\.__main__; .*)?"
+    return module if words and re.fullmatch(said, words[-1]) else None

@@ -1,0 +1,1 @@
+"""From files to facts: which files, what they say, and what they add up to."""

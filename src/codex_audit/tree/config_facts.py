@@ -1,4 +1,4 @@
-"""Facts of YAML, TOML, JSON and INI files: every scalar under its dotted key path, with its line."""
+"""Facts of YAML, TOML, JSON and INI files: each scalar under its dotted key path, and its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 # A file of settings is small; a larger one is data.
 CONFIG_LIMIT = 512 * 1024
-_RUN_KEYS = frozenset({"run", "script", "before_script", "after_script", "commands", "entry", "cmd"})
+_RUN_KEYS = frozenset(
+    {"run", "script", "before_script", "after_script", "commands", "entry", "cmd"}
+)
 
 
 def yaml_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
@@ -47,7 +49,9 @@ def _node_facts(node: Any, path: tuple[str, ...], depth: int = 0) -> Iterator[Fa
         for key, value in node.value:
             name = str(key.value)
             if value.id != "scalar":
-                yield Fact("config", ".".join((*path, name)), key.start_mark.line + 1, "", tags=("table",))
+                yield Fact(
+                    "config", ".".join((*path, name)), key.start_mark.line + 1, "", tags=("table",)
+                )
             yield from _node_facts(value, (*path, name), depth + 1)
     elif kind == "sequence":
         for item in node.value:
@@ -78,7 +82,9 @@ def _toml_lines(text: str) -> dict[tuple[str, ...], int]:
         if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line):
             table = _toml_key(header.group(1))
             found.setdefault(table, number)
-        elif entry := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""", line):
+        elif entry := re.match(
+            r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""", line
+        ):
             found.setdefault((*table, *_toml_key(entry.group(1))), number)
     return found
 
@@ -101,9 +107,11 @@ def _value_facts(
         for item in value:
             yield from _value_facts(item, path, lines, line)
     else:
-        text = {True: "true", False: "false", None: "null"}.get(value, str(value)) if (
-            value is None or isinstance(value, bool)
-        ) else str(value)
+        text = (
+            {True: "true", False: "false", None: "null"}.get(value, str(value))
+            if (value is None or isinstance(value, bool))
+            else str(value)
+        )
         yield Fact("config", ".".join(path), line, collapse(text))
         if path and isinstance(value, str) and (path[-1] in _RUN_KEYS or "scripts" in path[-2:]):
             yield from shell_lines(value, line, fixed=True)
@@ -115,7 +123,9 @@ def json_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
         text = source.decode("utf-8-sig")
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, json.JSONDecodeError) and re.search(rb"^\s*//|,\s*[}\]]", source, re.MULTILINE):
+        if isinstance(error, json.JSONDecodeError) and re.search(
+            rb"^\s*//|,\s*[}\]]", source, re.MULTILINE
+        ):
             return [], None  # JSON with comments: not this parser's language, and not broken
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         return [], Problem(line, f"JSON: {error}")
@@ -158,7 +168,11 @@ def ini_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
         facts.append(Fact("config", section, start, "", tags=("table",)))
         for key, value in parser.items(section):
             line = next(
-                (n for n, text_line in numbered if n > start and re.match(rf"{re.escape(key)}\s*[=:]", text_line)),
+                (
+                    n
+                    for n, text_line in numbered
+                    if n > start and re.match(rf"{re.escape(key)}\s*[=:]", text_line)
+                ),
                 start,
             )
             for offset, part in enumerate((value or "").splitlines() or [""]):

@@ -1,4 +1,4 @@
-"""Facts of a Dockerfile, Containerfile or Apptainer definition: its instructions, stage by stage."""
+"""Facts of a Dockerfile, Containerfile or Apptainer definition: its instructions, by stage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from codex_audit.tree.facts import Fact, collapse
 
-_VERSION_TAG = re.compile(r":(?=[^:/]*\d)(?!.*(^|[:-])latest)[^:/]+$")
+_TAG = re.compile(r":([^:/@]+)$")
 
 
 def docker_facts(source: bytes) -> list[Fact]:
@@ -28,8 +28,7 @@ def docker_facts(source: bytes) -> list[Fact]:
         if name == "from":
             image, alias = _image(value, arguments)
             if image not in stages and image != "scratch":
-                pinned = "@sha256:" in image or _VERSION_TAG.search(image) is not None
-                tags += ["external", "pinned" if pinned else "unpinned"]
+                tags += ["external", _pin(image)]
             if alias:
                 stages.add(alias)
         facts.append(Fact("docker", name, line, collapse(value), tags=tuple(tags)))
@@ -42,12 +41,20 @@ def apptainer_facts(source: bytes) -> list[Fact]:
     for number, line in enumerate(source.decode("utf-8", "replace").splitlines(), 1):
         if found := re.match(r"(?i)from:\s*(\S+)", line):
             image = found.group(1)
-            pinned = "@sha256:" in image or _VERSION_TAG.search(image) is not None
-            tags = ("final", "external", "pinned" if pinned else "unpinned")
+            tags = ("final", "external", _pin(image))
             facts.append(Fact("docker", "from", number, image, tags=tags))
         elif found := re.match(r"%(\w+)", line):
-            facts.append(Fact("docker", found.group(1).lower(), number, line.strip(), tags=("final",)))
+            facts.append(
+                Fact("docker", found.group(1).lower(), number, line.strip(), tags=("final",))
+            )
     return facts
+
+
+def _pin(image: str) -> str:
+    """`pinned` by a digest or by a tag that names a version, `unpinned` otherwise."""
+    tag = _TAG.search(image)
+    named = tag is not None and any(map(str.isdigit, tag.group(1))) and "latest" not in tag.group(1)
+    return "pinned" if named or "@sha256:" in image else "unpinned"
 
 
 def _instructions(text: str) -> list[tuple[int, str, str]]:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from codex_audit.tree.config_facts import CONFIG_LIMIT, ini_facts, json_facts, toml_facts, yaml_facts
+from codex_audit.tree.config_facts import (
+    CONFIG_LIMIT,
+    ini_facts,
+    json_facts,
+    toml_facts,
+    yaml_facts,
+)
 from codex_audit.tree.docker_facts import apptainer_facts, docker_facts
 from codex_audit.tree.facts import Fact, FileFacts, Problem
 from codex_audit.tree.notebook_facts import notebook_facts
@@ -18,7 +25,8 @@ if TYPE_CHECKING:
     from codex_audit.tree.facts import Interest
 
 PYTHON_LIMIT = 8 * 1024 * 1024
-_CONFIG = {
+Reader = Callable[[bytes], tuple[list[Fact], Problem | None]]
+_CONFIG: dict[str, Reader] = {
     ".yaml": yaml_facts, ".yml": yaml_facts, ".toml": toml_facts, ".json": json_facts,
     ".ini": ini_facts, ".cfg": ini_facts,
 }  # fmt: skip
@@ -37,26 +45,27 @@ def extract(path: str, role: str, source: bytes, interest: Interest) -> FileFact
             problem = Problem(1, f"larger than {PYTHON_LIMIT} bytes: not read as source")
             return FileFacts(path, role, source.count(b"\n"), (here,), problem=problem)
         found = python_facts(path, role, source, interest)
-        extra = requirement_facts(path, source, ()) if name == "setup.py" else []
-        return _with(found, here, extra)
+        return _with(found, here, requirement_facts(path, source, ()))
     if suffix == ".ipynb":
         return _with(notebook_facts(path, role, source, interest), here, [])
     if b"\0" in source[:8192]:
         return FileFacts(path, role, 0, (here,))
-    facts, problem = _text_facts(path, name, suffix, source)
+    facts, unparsed = _text_facts(name, suffix, source)
     facts += requirement_facts(path, source, facts)
-    kept = tuple(fact for fact in (here, *facts) if interest.wants(fact.kind, fact.name))
+    kept = tuple(
+        fact for fact in (here, *facts) if interest.keeps(fact.kind, fact.name, fact.value)
+    )
     lines = source.count(b"\n") + (not source.endswith(b"\n") and bool(source))
-    return FileFacts(path, role, lines, kept, problem=problem)
+    return FileFacts(path, role, lines, kept, problem=unparsed)
 
 
-def _text_facts(path: str, name: str, suffix: str, source: bytes) -> tuple[list[Fact], Problem | None]:
+def _text_facts(name: str, suffix: str, source: bytes) -> tuple[list[Fact], Problem | None]:
     if _DOCKER.match(name):
         return docker_facts(source), None
     if suffix in {".def", ".sif.def"} and b"bootstrap:" in source[:2000].lower():
         return apptainer_facts(source), None
     if suffix in _CONFIG or name in _INI_NAMES:
-        reader = ini_facts if name in _INI_NAMES else _CONFIG[suffix]
+        reader: Reader = ini_facts if name in _INI_NAMES else _CONFIG[suffix]
         if len(source) > CONFIG_LIMIT or (suffix == ".cfg" and b"=" not in source):
             return [], None
         return reader(source)
@@ -67,9 +76,9 @@ def _text_facts(path: str, name: str, suffix: str, source: bytes) -> tuple[list[
         return rst_facts(text), None
     if name.lower() in _MAKE or suffix == ".mk":
         return makefile_facts(text), None
-    if suffix in {".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".sub", ".env"} or source[:64].startswith(
-        (b"#!/bin/bash", b"#!/bin/sh", b"#!/usr/bin/env bash", b"#!/usr/bin/env sh")
-    ):
+    if suffix in {".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".sub", ".env"} or source[
+        :64
+    ].startswith((b"#!/bin/bash", b"#!/bin/sh", b"#!/usr/bin/env bash", b"#!/usr/bin/env sh")):
         return shell_facts(text), None
     if name.upper().startswith("README") and suffix in {"", ".txt"}:
         return markdown_facts(text), None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TEXT_LIMIT = 300
 
@@ -46,7 +45,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """Everything extracted from one file. `lines`: physical lines; `code_lines`: a notebook's code."""
+    """All that one file says. `lines`: physical lines; `code_lines`: a notebook's code."""
 
     path: str
     role: str
@@ -61,30 +60,61 @@ class FileFacts(msgspec.Struct, frozen=True):
 class Interest:
     """Which facts anybody asks for: the rest is not kept, so that large trees fit in memory."""
 
-    def __init__(self, wanted: Iterable[tuple[str, str]]) -> None:
-        """`wanted`: pairs of kind and name pattern (a glob, or `re:` and an expression)."""
-        patterns: dict[str, set[str]] = {}
-        for kind, pattern in wanted:
-            patterns.setdefault(kind, set()).add(pattern)
-        self._matchers = {kind: _union(names) for kind, names in patterns.items()}
+    def __init__(self, wanted: Iterable[tuple[str, str, str | None]]) -> None:
+        """`wanted`: kind, name pattern (a glob, or `re:` and an expression), value expression."""
+        by_kind: dict[str, dict[str, set[str | None]]] = {}
+        for kind, pattern, value in wanted:
+            by_kind.setdefault(kind, {}).setdefault(pattern, set()).add(value)
+        self._names = {kind: _Names(patterns) for kind, patterns in by_kind.items()}
 
     def wants(self, kind: str, name: str) -> bool:
-        """Whether a fact of this kind and name is asked for."""
-        matcher = self._matchers.get(kind)
-        return matcher is not None and matcher(name)
+        """Whether a fact of this kind and name may be asked for."""
+        names = self._names.get(kind)
+        return names is not None and names.checks(name) is not None
+
+    def keeps(self, kind: str, name: str, value: str) -> bool:
+        """Whether a fact of this kind, name and value is asked for."""
+        names = self._names.get(kind)
+        checks = names.checks(name) if names else None
+        return checks is not None and (not checks or any(check.search(value) for check in checks))
 
 
-def pattern_matcher(pattern: str) -> Callable[[str], bool]:
-    """A predicate for a glob (`*` crosses everything), or for `re:` and an expression.
+class _Names:
+    """The name patterns of one kind, each with the expressions that a value must fit."""
+
+    def __init__(self, patterns: Mapping[str, set[str | None]]) -> None:
+        grouped: dict[frozenset[str | None], set[str]] = {}
+        for pattern, values in patterns.items():
+            grouped.setdefault(frozenset(values), set()).add(pattern)
+        self._groups = [
+            (
+                name_matcher(names),
+                None if None in values else union([str(value) for value in values]),
+            )
+            for values, names in grouped.items()
+        ]
+        self._known: dict[str, tuple[re.Pattern[str], ...] | None] = {}
+
+    def checks(self, name: str) -> tuple[re.Pattern[str], ...] | None:
+        """The expressions of which a value must fit one; empty for any value, none for no fact."""
+        if name not in self._known:
+            fitting = [value for matches, value in self._groups if matches(name)]
+            everything = any(value is None for value in fitting)
+            expressions = (
+                () if everything else tuple(value for value in fitting if value is not None)
+            )
+            self._known[name] = expressions if fitting else None
+        return self._known[name]
+
+
+def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """A predicate for names that fit any of the patterns: globs, or `re:` and an expression.
+
+    `*` crosses everything. Whole names and `*.tail` are looked up; the rest is one expression.
 
     Raises:
-        re.error: the expression is not valid.
+        re.error: an expression is not valid.
     """
-    return _union(frozenset({pattern}))
-
-
-def _union(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A predicate for any of many patterns: literal tails by look-up, the rest by one expression."""
     exact: set[str] = set()
     tails: set[str] = set()
     rest: list[str] = []
@@ -92,16 +122,15 @@ def _union(patterns: Iterable[str]) -> Callable[[str], bool]:
         if pattern == "*":
             return lambda _name: True
         if pattern.startswith("re:"):
-            rest.append(_flags_inside(pattern[3:]))
+            rest.append(pattern[3:])
         elif not _is_glob(pattern):
             exact.add(pattern)
         elif pattern.startswith("*.") and not _is_glob(pattern[2:]) and "." not in pattern[2:]:
             tails.add(pattern[2:])
         else:
             rest.append(translate(pattern))
-    expression = re.compile("|".join(f"(?:{one})" for one in rest)) if rest else None
+    expression = union(rest) if rest else None
 
-    @lru_cache(maxsize=65536)
     def matches(name: str) -> bool:
         if name in exact:
             return True
@@ -113,6 +142,11 @@ def _union(patterns: Iterable[str]) -> Callable[[str], bool]:
     return matches
 
 
+def union(expressions: Sequence[str]) -> re.Pattern[str]:
+    """One expression for any of several, each with flags of its own."""
+    return re.compile("|".join(_flags_inside(expression) for expression in expressions))
+
+
 def _is_glob(pattern: str) -> bool:
     return any(mark in pattern for mark in "*?[")
 
@@ -120,7 +154,7 @@ def _is_glob(pattern: str) -> bool:
 def _flags_inside(expression: str) -> str:
     """`(?i)x` as `(?i:x)`, so that it can be one alternative of many."""
     found = re.match(r"\(\?([aimsx]+)\)", expression)
-    return f"(?{found.group(1)}:{expression[found.end():]})" if found else expression
+    return f"(?{found.group(1)}:{expression[found.end() :]})" if found else f"(?:{expression})"
 
 
 def collapse(text: str, limit: int = TEXT_LIMIT) -> str:

@@ -38,7 +38,7 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            ["git", *_SAFE, *arguments],  # noqa: S607 - the user's git, as on their PATH
+            ["git", *_SAFE, *arguments],  # noqa: S607 - the user's git, as on their PATH  # nosec B607
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,

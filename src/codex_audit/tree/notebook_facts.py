@@ -34,16 +34,22 @@ def notebook_facts(path: str, role: str, source: bytes, interest: Interest) -> F
             cursor = _find(physical, json.dumps(line, ensure_ascii=False)[1:-1], cursor)
             where.append(cursor + 1)
         if kind == "markdown":
-            facts += [msgspec.structs.replace(fact, line=where[fact.line - 1]) for fact in markdown_facts("\n".join(lines))]
+            facts += [
+                msgspec.structs.replace(fact, line=where[fact.line - 1])
+                for fact in markdown_facts("\n".join(lines))
+            ]
         elif kind == "code":
             magic = lines and lines[0].startswith("%%")
-            kept = ["" if magic or line.lstrip().startswith(("!", "%", "?")) else line for line in lines]
+            kept = [
+                "" if magic or line.lstrip().startswith(("!", "%", "?")) else line for line in lines
+            ]
             code += kept
             places += where
             code_lines += sum(1 for line in kept if line.strip())
     inner = python_facts(path, role, "\n".join(code).encode(), interest)
     facts += [
-        msgspec.structs.replace(fact, line=places[min(fact.line, len(places)) - 1]) for fact in inner.facts
+        msgspec.structs.replace(fact, line=places[min(fact.line, len(places)) - 1])
+        for fact in inner.facts
     ]
     # One cell with a syntax error is usual in notebooks: it costs its facts, not a problem.
     return FileFacts(path, role, len(physical), tuple(facts), code_lines=code_lines)

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from codex_audit.tree.facts import Fact, FileFacts, Problem, collapse
+from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
 from codex_audit.tree.stubs import is_exempt_class, is_stub
 
 if TYPE_CHECKING:
@@ -42,80 +43,22 @@ def python_facts(path: str, role: str, source: bytes, interest: Interest) -> Fil
     return FileFacts(path, role, len(lines), tuple(walker.facts), stubs=stubs, markers=markers)
 
 
-def module_name(path: str) -> str:
-    """The dotted module of a POSIX path, without a leading `src`."""
-    parts = path.removesuffix(".py").split("/")
-    if parts[0] == "src" and len(parts) > 1:
-        parts = parts[1:]
-    if parts[-1] == "__init__":
-        parts = parts[:-1]
-    return ".".join(parts)
-
-
-def _resolved(known: str, attributes: list[str], written: str) -> str:
-    """A known name with attributes; `Class()` marks an instance, which is no name by itself."""
-    if not attributes:
-        return written if known.endswith("()") else known
-    return ".".join([known.removesuffix("()"), *attributes])
-
-
-class _Scope:
-    """Names known at one place: import aliases, and variables made by a class's call (`Class()`)."""
-
-    def __init__(self, name: str, outer: _Scope | None, *, is_class: bool = False) -> None:
-        self.name = name
-        self.outer = outer
-        self.known: dict[str, str] = {}
-        self.is_class = is_class
-
-    def find(self, name: str) -> str | None:
-        scope: _Scope | None = self
-        while scope is not None:
-            if name in scope.known:
-                return scope.known[name]
-            scope = scope.outer
-        return None
-
-
 class _Walker:
     def __init__(self, path: str, lines: list[bytes], interest: Interest) -> None:
         self.facts: list[Fact] = []
         self.stubs: list[tuple[int, str]] = []
         self._lines = lines
         self._wants = interest.wants
+        self._keeps = interest.keeps
         self._package = module_name(path).split(".")
         if not path.endswith("__init__.py"):
             self._package = self._package[:-1]
-        self._scope = _Scope("", None)
+        self._scope = Scope("", None)
         self._guarded = False
         self._depth = 0  # of functions and conditions: an import below them is lazy
 
     def module(self, tree: ast.Module) -> None:
         self._block(tree.body)
-
-    # -- names -------------------------------------------------------------------------------
-
-    def _dotted(self, node: ast.expr) -> tuple[str, str]:
-        """The resolved and the written name of an expression; `?` for what has no name."""
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if isinstance(node, ast.Name):
-            written = ".".join([node.id, *reversed(parts)])
-            if node.id == "self" and parts:
-                known = self._scope.find(f"self.{parts[-1]}")
-                if known is not None:
-                    return _resolved(known, parts[-2::-1], written), written
-            known = self._scope.find(node.id)
-            return (_resolved(known, parts[::-1], written) if known else written), written
-        if isinstance(node, ast.Call):
-            inner, _ = self._dotted(node.func)
-            tail = ".".join(reversed(parts))
-            if inner.rpartition(".")[2][:1].isupper() or inner == "super":
-                return f"{inner}.{tail}", f"?.{tail}"
-            return f"?.{tail}", f"{inner}.{tail}"
-        return ".".join(["?", *reversed(parts)]), ""
 
     def _text(self, node: ast.AST, limit: int = 300) -> str:
         first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
@@ -127,8 +70,11 @@ class _Walker:
             raw = b"".join([self._lines[first][start:], *middle, self._lines[last][:end]])
         return collapse(raw.decode("utf-8", "replace"), limit)
 
-    def _add(self, kind: str, name: str, node: ast.AST, value: str = "", tags: tuple[str, ...] = ()) -> None:
-        self.facts.append(Fact(kind, name, node.lineno, value, self._scope.name, tags))  # type: ignore[attr-defined]
+    def _add(
+        self, kind: str, name: str, node: ast.AST, value: str = "", tags: tuple[str, ...] = ()
+    ) -> None:
+        if self._keeps(kind, name, value):
+            self.facts.append(Fact(kind, name, node.lineno, value, self._scope.name, tags))  # type: ignore[attr-defined]
 
     # -- statements --------------------------------------------------------------------------
 
@@ -155,7 +101,9 @@ class _Walker:
             self._nested(node.orelse)
         elif isinstance(node, ast.For | ast.AsyncFor):
             if self._wants("loop", "for"):
-                self._add("loop", "for", node, f"{self._text(node.target)} in {self._text(node.iter)}")
+                self._add(
+                    "loop", "for", node, f"{self._text(node.target)} in {self._text(node.iter)}"
+                )
             self._expression(node.iter)
             self._block(node.body)
             self._block(node.orelse)
@@ -189,7 +137,8 @@ class _Walker:
         catches = [self._text(handler.type) if handler.type else "" for handler in node.handlers]
         outer = self._guarded
         self._guarded = outer or any(
-            not text or re.search(r"ImportError|ModuleNotFoundError|\bException\b", text) for text in catches
+            not text or re.search(r"ImportError|ModuleNotFoundError|\bException\b", text)
+            for text in catches
         )
         self._block(node.body)
         self._guarded = outer
@@ -219,9 +168,7 @@ class _Walker:
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         in_class = self._scope.is_class
-        decorators = []
-        for decorator in node.decorator_list:
-            decorators.append(self._decorator(decorator))
+        decorators = [self._decorator(decorator) for decorator in node.decorator_list]
         stub = is_stub(node, decorators) and not (in_class and is_exempt_class(self._class_bases))
         if stub:
             self.stubs.append((node.lineno, node.name))
@@ -235,30 +182,32 @@ class _Walker:
             if default is not None:
                 self._expression(default)
         outer = self._scope
-        self._scope = _Scope(f"{outer.name}.{node.name}".lstrip("."), outer)
+        self._scope = Scope(f"{outer.name}.{node.name}".lstrip("."), outer)
         for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
-            # A parameter hides whatever the name meant outside, unless its annotation says what it is.
-            self._scope.known[argument.arg] = self._annotated_class(argument.annotation) or argument.arg
+            # A parameter hides what the name meant outside; its annotation may say what it is.
+            self._scope.known[argument.arg] = (
+                annotated_class(argument.annotation, outer) or argument.arg
+            )
         self._nested(node.body)
         self._scope = outer
-
-    def _annotated_class(self, annotation: ast.expr | None) -> str | None:
-        if isinstance(annotation, ast.Name | ast.Attribute):
-            name, _ = self._dotted(annotation)
-            if "." in name and name.rpartition(".")[2][:1].isupper():
-                return f"{name}()"
-        return None
 
     _class_bases: tuple[str, ...] = ()
 
     def _class(self, node: ast.ClassDef) -> None:
-        bases = [self._dotted(base.value if isinstance(base, ast.Subscript) else base)[0] for base in node.bases]
-        bases += [f"metaclass={self._dotted(word.value)[0]}" for word in node.keywords if word.arg == "metaclass"]
+        bases = [
+            dotted(base.value if isinstance(base, ast.Subscript) else base, self._scope)[0]
+            for base in node.bases
+        ]
+        bases += [
+            f"metaclass={dotted(word.value, self._scope)[0]}"
+            for word in node.keywords
+            if word.arg == "metaclass"
+        ]
         decorators = [f"@{self._decorator(decorator)}" for decorator in node.decorator_list]
         if self._wants("class", node.name):
             self._add("class", node.name, node, self._text_of_bases(node), (*bases, *decorators))
         outer, outer_bases = self._scope, self._class_bases
-        self._scope = _Scope(f"{outer.name}.{node.name}".lstrip("."), outer, is_class=True)
+        self._scope = Scope(f"{outer.name}.{node.name}".lstrip("."), outer, is_class=True)
         self._class_bases = tuple(bases)
         self._learn_attributes(node)
         self._block(node.body)
@@ -268,7 +217,7 @@ class _Walker:
         return ", ".join(self._text(base) for base in node.bases)
 
     def _learn_attributes(self, node: ast.ClassDef) -> None:
-        """What `self.x` is, from `self.x = Class(...)` in any method, before the methods are read."""
+        """What `self.x` is, from `self.x = Class(...)` in any method, before they are read."""
         for child in ast.walk(node):
             if isinstance(child, ast.Assign) and len(child.targets) == 1:
                 target = child.targets[0]
@@ -277,32 +226,20 @@ class _Walker:
                     and isinstance(target.value, ast.Name)
                     and target.value.id == "self"
                 ):
-                    made = self._made_by(child.value)
+                    made = made_by(child.value, self._scope)
                     if made:
                         self._scope.known[f"self.{target.attr}"] = made
 
-    def _made_by(self, value: ast.expr) -> str | None:
-        """The class whose call gives `value`, where it is one: its name is capitalised."""
-        if isinstance(value, ast.Call):
-            name, _ = self._dotted(value.func)
-            last = name.rpartition(".")[2]
-            if last[:1].isupper() and not name.startswith(("?", "self.")):
-                return f"{name}()"
-            head, _, _ = name.rpartition(".")
-            if last == "from_pretrained" and head.rpartition(".")[2][:1].isupper():
-                return f"{head}()"
-        return None
-
     def _learn(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
-            made = self._made_by(value)
+            made = made_by(value, self._scope)
             if made:
                 self._scope.known[target.id] = made
             elif target.id in self._scope.known:
                 del self._scope.known[target.id]  # it is something else from here on
 
     def _decorator(self, node: ast.expr) -> str:
-        name, _ = self._dotted(node.func if isinstance(node, ast.Call) else node)
+        name, _ = dotted(node.func if isinstance(node, ast.Call) else node, self._scope)
         if self._wants("decorator", name):
             value = self._arguments(node) if isinstance(node, ast.Call) else ""
             self._add("decorator", name, node, value)
@@ -326,27 +263,38 @@ class _Walker:
             return
         if isinstance(target, ast.Subscript):
             key = target.slice
-            if isinstance(key, ast.Constant) and isinstance(key.value, str) and self._wants("key", key.value):
+            if (
+                isinstance(key, ast.Constant)
+                and isinstance(key.value, str)
+                and self._wants("key", key.value)
+            ):
                 self._add("key", key.value, node, self._text(node.value) if node.value else "")
             self._expression(target.slice)
             target = target.value
         if isinstance(target, ast.Name | ast.Attribute):
-            name, written = self._dotted(target)
+            name, written = dotted(target, self._scope)
             if isinstance(target, ast.Name):
                 name = written  # the variable itself, not what an outer name of it meant
             if self._wants("assign", name) or self._wants("assign", written):
                 value = self._text(node.value) if node.value else ""
                 if isinstance(node, ast.AugAssign):
                     value = f"{_OPERATORS.get(type(node.op), '?')}= {value}"
-                tags = ("annotated", self._text(node.annotation)) if isinstance(node, ast.AnnAssign) else ()
+                tags = (
+                    ("annotated", self._text(node.annotation))
+                    if isinstance(node, ast.AnnAssign)
+                    else ()
+                )
                 alt = written if written != name else ""
-                self.facts.append(Fact("assign", name, node.lineno, value, self._scope.name, tags, alt))
+                if self._keeps("assign", name, value) or self._keeps("assign", written, value):
+                    self.facts.append(
+                        Fact("assign", name, node.lineno, value, self._scope.name, tags, alt)
+                    )
 
     def _raise(self, node: ast.Raise) -> None:
         if node.exc is None:
             return
         called = isinstance(node.exc, ast.Call)
-        name, _ = self._dotted(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+        name, _ = dotted(node.exc.func if isinstance(node.exc, ast.Call) else node.exc, self._scope)
         if self._wants("raise", name):
             self._add("raise", name, node, self._arguments(node.exc) if called else "")
         self._expression(node.exc)
@@ -369,17 +317,21 @@ class _Walker:
                     self._string(current, current.value)
                 continue
             elif isinstance(current, ast.JoinedStr):
-                parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in current.values]
+                parts = [
+                    str(part.value) if isinstance(part, ast.Constant) else "{}"
+                    for part in current.values
+                ]
                 self._string(current, "".join(parts))
-                stack += [part.value for part in current.values if isinstance(part, ast.FormattedValue)]
+                stack += [
+                    part.value for part in current.values if isinstance(part, ast.FormattedValue)
+                ]
                 continue
             elif isinstance(current, ast.Dict):
                 self._dict(current)
             elif isinstance(current, ast.Subscript):
                 key = current.slice
-                if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    if self._wants("lookup", key.value):
-                        self._add("lookup", key.value, current, self._text(current.value))
+                if (text := _constant(key)) is not None and self._wants("lookup", text):
+                    self._add("lookup", text, current, self._text(current.value))
             elif isinstance(current, ast.IfExp) and self._wants("test", "ifexp"):
                 self._add("test", "ifexp", current, self._text(current.test))
             stack.extend(reversed(list(ast.iter_child_nodes(current))))
@@ -390,25 +342,26 @@ class _Walker:
 
     def _dict(self, node: ast.Dict) -> None:
         for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant) and isinstance(key.value, str) and self._wants("key", key.value):
-                self._add("key", key.value, key, self._text(value))
+            text = _constant(key)
+            if key is not None and text is not None and self._wants("key", text):
+                self._add("key", text, key, self._text(value))
 
     def _call(self, node: ast.Call) -> None:
-        name, written = self._dotted(node.func)
+        name, written = dotted(node.func, self._scope)
         alt = written if written != name else ""
         if self._wants("call", name) or (alt and self._wants("call", alt)):
-            keywords = tuple(
-                (word.arg or "**", self._text(word.value)) for word in node.keywords
-            )
             value = self._arguments(node)
-            self.facts.append(
-                Fact("call", name, node.lineno, value, self._scope.name, (), alt, keywords)
-            )
+            if self._keeps("call", name, value) or (alt and self._keeps("call", alt, value)):
+                keywords = tuple(
+                    (word.arg or "**", self._text(word.value)) for word in node.keywords
+                )
+                self.facts.append(
+                    Fact("call", name, node.lineno, value, self._scope.name, (), alt, keywords)
+                )
         last = name.rpartition(".")[2]
-        first = node.args[0] if node.args else None
-        if last in {"get", "pop"} and isinstance(first, ast.Constant) and isinstance(first.value, str):
-            if self._wants("lookup", first.value):
-                self._add("lookup", first.value, node, self._text(node.func))
+        text = _constant(node.args[0]) if node.args and last in {"get", "pop"} else None
+        if text is not None and self._wants("lookup", text):
+            self._add("lookup", text, node, self._text(node.func))
         if name == "dict" or last == "update":
             for word in node.keywords:
                 if word.arg and self._wants("key", word.arg):
@@ -420,6 +373,13 @@ class _Walker:
         parts = [self._text(argument) for argument in node.args]
         parts += [f"{word.arg or '**'}={self._text(word.value)}" for word in node.keywords]
         return collapse(", ".join(parts))
+
+
+def _constant(node: ast.expr | None) -> str | None:
+    """The text of a string constant; none for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None
 
 
 _OPERATORS: dict[type[ast.operator], str] = {

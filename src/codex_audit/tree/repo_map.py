@@ -15,23 +15,28 @@ if TYPE_CHECKING:
     from codex_audit.tree.files import Tree
 
 LANGUAGES = {
-    ".py": "Python", ".pyi": "Python stubs", ".ipynb": "Jupyter", ".md": "Markdown", ".rst": "reStructuredText",
+    ".py": "Python", ".pyi": "Python stubs", ".ipynb": "Jupyter",
+    ".md": "Markdown", ".rst": "reStructuredText",
     ".yaml": "YAML", ".yml": "YAML", ".toml": "TOML", ".json": "JSON", ".cfg": "INI", ".ini": "INI",
-    ".sh": "Shell", ".bash": "Shell", ".c": "C", ".h": "C", ".cc": "C++", ".cpp": "C++", ".hpp": "C++",
-    ".cu": "CUDA", ".cuh": "CUDA", ".js": "JavaScript", ".ts": "TypeScript", ".html": "HTML", ".css": "CSS",
+    ".sh": "Shell", ".bash": "Shell", ".c": "C", ".h": "C", ".cc": "C++", ".cpp": "C++",
+    ".hpp": "C++",
+    ".cu": "CUDA", ".cuh": "CUDA", ".js": "JavaScript", ".ts": "TypeScript", ".html": "HTML",
+    ".css": "CSS",
     ".rs": "Rust", ".go": "Go", ".java": "Java", ".jinja": "Jinja", ".j2": "Jinja", ".txt": "Text",
 }  # fmt: skip
 _LARGEST = 5
 
 
-def repo_map(
-    tree: Tree, files: Sequence[FileFacts], snippet: Callable[[str, int], str]
-) -> RepoMap:
+def repo_map(tree: Tree, files: Sequence[FileFacts], snippet: Callable[[str, int], str]) -> RepoMap:
     """The map of `tree`, from the facts of its files."""
     by_language: dict[str, list[int]] = {}
     for file in files:
         name = PurePosixPath(file.path).name
-        language = "Dockerfile" if name.startswith("Dockerfile") else LANGUAGES.get(PurePosixPath(name).suffix.lower())
+        language = (
+            "Dockerfile"
+            if name.startswith("Dockerfile")
+            else LANGUAGES.get(PurePosixPath(name).suffix.lower())
+        )
         if language:
             counts = by_language.setdefault(language, [0, 0])
             counts[0] += 1
@@ -39,10 +44,14 @@ def repo_map(
     python = [file for file in files if file.path.endswith(".py")]
     loc = sum(file.lines for file in python)
     stubs = tuple(
-        Evidence(file.path, line, snippet(file.path, line)) for file in python for line, _ in file.stubs
+        Evidence(file.path, line, snippet(file.path, line))
+        for file in python
+        for line, _ in file.stubs
     )
     markers = tuple(
-        Evidence(file.path, line, snippet(file.path, line)) for file in python for line, _ in file.markers
+        Evidence(file.path, line, snippet(file.path, line))
+        for file in python
+        for line, _ in file.markers
     )
     sizes = {file.path: file.size for file in tree.files}
     largest = sorted(files, key=lambda file: (-file.lines, file.path))[:_LARGEST]
@@ -55,7 +64,9 @@ def repo_map(
         notebook_loc=sum(file.code_lines for file in files),
         languages=tuple(
             Language(name, count, lines)
-            for name, (count, lines) in sorted(by_language.items(), key=lambda item: (-item[1][1], item[0]))
+            for name, (count, lines) in sorted(
+                by_language.items(), key=lambda item: (-item[1][1], item[0])
+            )
         ),
         largest=tuple(FileSize(file.path, file.lines, sizes[file.path]) for file in largest),
         stubs=stubs,

@@ -21,7 +21,8 @@ _DIRECTORIES = (
 )  # fmt: skip
 _TEST_NAME = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 _CI_NAMES = frozenset(
-    {".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", "Jenkinsfile", "appveyor.yml", ".appveyor.yml",
+    {".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", "Jenkinsfile", "appveyor.yml",
+     ".appveyor.yml",
      "bitbucket-pipelines.yml", ".cirrus.yml", ".drone.yml"}
 )  # fmt: skip
 

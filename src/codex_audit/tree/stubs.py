@@ -26,9 +26,8 @@ def is_stub(
     if any(name.rpartition(".")[2] in _EXEMPT_DECORATORS for name in decorators):
         return False
     body = node.body
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        if isinstance(body[0].value.value, str):
-            body = body[1:]
+    if ast.get_docstring(node, clean=False) is not None:
+        body = body[1:]
     if not body:
         return False  # a docstring alone documents a deliberate no-op
     return all(_says_nothing(statement, only_raise=only_raise) for statement in body)

@@ -27,7 +27,9 @@ def markdown_facts(text: str, first: int = 1) -> list[Fact]:
             if line.strip():
                 facts.append(Fact("code", language, number, collapse(line)))
         elif heading := re.match(r"(#{1,6})\s+(.*)", line):
-            facts.append(Fact("heading", str(len(heading.group(1))), number, collapse(heading.group(2))))
+            facts.append(
+                Fact("heading", str(len(heading.group(1))), number, collapse(heading.group(2)))
+            )
         elif line.strip():
             facts.append(Fact("prose", "", number, collapse(line)))
             facts += [Fact("link", target, number, title) for title, target in _LINK.findall(line)]
@@ -69,7 +71,7 @@ def rst_facts(text: str) -> list[Fact]:
 
 
 def shell_facts(text: str) -> list[Fact]:
-    """Command lines of a shell script; its `#SBATCH`-like directives are commands to a scheduler."""
+    """Command lines of a shell script; directives like `#SBATCH` command a scheduler."""
     facts = [
         Fact("shell", line.split()[0], number, collapse(line))
         for number, line in enumerate(text.splitlines(), 1)

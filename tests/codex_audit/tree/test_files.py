@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,7 +71,7 @@ def test_submodules_and_symbolic_links_are_left_out(make_repository: Make, tmp_p
     git(other, "add", "-A")
     git(other, "commit", "-q", "-m", "theirs")
     root = make_repository({"a.py": ""})
-    os.symlink("/etc/hostname", root / "link.py")
+    (root / "link.py").symlink_to("/etc/hostname")
     git(root, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "inner")
     git(root, "add", "-A")
     tree = list_tree(root)
@@ -145,7 +144,9 @@ def test_dirty_says_whether_tracked_files_differ_from_the_commit(
     assert list_tree(root).dirty is True
 
 
-def test_programs_named_by_the_repository_are_not_run(make_repository: Make, tmp_path: Path) -> None:
+def test_programs_named_by_the_repository_are_not_run(
+    make_repository: Make, tmp_path: Path
+) -> None:
     root = make_repository({"a.py": "x = 1\n", ".gitattributes": "*.py filter=evil\n"})
     trap = tmp_path / "trap"
     script = tmp_path / "evil.sh"

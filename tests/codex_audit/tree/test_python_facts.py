@@ -8,7 +8,7 @@ from codex_audit.capabilities.model import FACT_KINDS
 from codex_audit.tree.facts import Fact, FileFacts, Interest
 from codex_audit.tree.python_facts import python_facts
 
-EVERYTHING = Interest([(kind, "*") for kind in FACT_KINDS])
+EVERYTHING = Interest([(kind, "*", None) for kind in FACT_KINDS])
 
 
 def read(source: str, path: str = "pkg/module.py") -> FileFacts:
@@ -43,7 +43,10 @@ def test_calls_are_named_through_aliases() -> None:
 
 
 def test_relative_imports_are_named_from_the_package() -> None:
-    found = read("from ..utils import seed_all\nfrom . import data\nseed_all(1)\ndata.load()\n", "src/kit/train/run.py")
+    found = read(
+        "from ..utils import seed_all\nfrom . import data\nseed_all(1)\ndata.load()\n",
+        "src/kit/train/run.py",
+    )
     assert names(found, "import") == ["kit.utils.seed_all", "kit.train.data"]
     assert names(found, "call") == ["kit.utils.seed_all", "kit.train.data.load"]
 
@@ -74,20 +77,26 @@ def test_calling_an_instance_is_not_making_one() -> None:
 
 
 def test_a_parameter_hides_the_name_outside() -> None:
-    found = read("import torch\ndef f(torch):\n    torch.save(1)\nfrom x import Y\nv = Y()\nv = 3\nv.go()\n")
+    found = read(
+        "import torch\ndef f(torch):\n    torch.save(1)\nfrom x import Y\nv = Y()\nv = 3\nv.go()\n"
+    )
     assert one(found, "call", "torch.save").alt == ""
     assert "v.go" in names(found, "call")
 
 
 def test_keywords_and_arguments_are_kept_as_text() -> None:
-    call = one(read("import torch\ntorch.load(path,\n   weights_only = True)\n"), "call", "torch.load")
+    call = one(
+        read("import torch\ntorch.load(path,\n   weights_only = True)\n"), "call", "torch.load"
+    )
     assert call.value == "path, weights_only=True"
     assert call.keywords == (("weights_only", "True"),)
     assert call.line == 2
 
 
 def test_comments_docstrings_and_strings_are_no_code() -> None:
-    found = read('"""torch.save(x)"""\n# torch.save(x)\ndef f():\n    "clip_grad_norm_(p)"\n    return "torch.save"\n')
+    found = read(
+        '"""torch.save(x)"""\n# torch.save(x)\ndef f():\n    "clip_grad_norm_(p)"\n    return "torch.save"\n'
+    )
     assert names(found, "call") == []
     assert names(found, "string") == ["torch.save"]
 
@@ -172,8 +181,20 @@ def test_what_does_not_parse_is_a_problem_with_its_line(source: bytes) -> None:
 
 
 def test_only_facts_that_somebody_asks_for_are_kept() -> None:
-    interest = Interest([("call", "*.save"), ("key", "re:(?i)optim.*"), ("def", "main")])
-    found = python_facts(
-        "a.py", "core", b"import torch\ntorch.save({'Optimizer': 1, 'x': 2})\nprint(1)\ndef f(): pass\n", interest
+    interest = Interest(
+        [
+            ("call", "*.save", None),
+            ("key", "re:(?i)optim.*", None),
+            ("def", "main", None),
+            ("call", "print", "loss"),
+        ]
     )
-    assert [(fact.kind, fact.name) for fact in found.facts] == [("call", "torch.save"), ("key", "Optimizer")]
+    found = python_facts(
+        "a.py",
+        "core",
+        b"import torch\ntorch.save({'Optimizer': 1, 'x': 2})\nprint(1)\nprint(loss)\ndef f(): pass\n",
+        interest,
+    )
+    assert [(fact.kind, fact.name) for fact in found.facts] == [
+        ("call", "torch.save"), ("key", "Optimizer"), ("call", "print"),
+    ]  # fmt: skip

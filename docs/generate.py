@@ -1,0 +1,72 @@
+"""Write the generated pages of this folder; `--check` only says which are out of date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from codex_audit.capabilities.catalog import load_catalog
+from codex_audit.gates.base import all_gates
+from codex_audit.report.schema import schema_text
+
+HERE = Path(__file__).parent
+
+
+def criteria_page() -> str:
+    """The criteria reference, from the catalog."""
+    catalog = load_catalog()
+    count = sum(len(rule.criteria) for rule in catalog.capabilities.values())
+    lines = [
+        "# Criteria",
+        "",
+        f"{len(catalog.capabilities)} capabilities, {count} criteria. A capability is",
+        "`Implemented` when every required criterion (marked *) that applies is met, none refuted.",
+    ]
+    for rule in catalog.capabilities.values():
+        lines += ["", f"## {rule.id}", "", f"{rule.title}. {rule.why}", ""]
+        lines += ["| criterion | question | why | remedy |", "|---|---|---|---|"]
+        for name, one in rule.criteria.items():
+            mark = "\\*" if one.required else ""
+            cells = [f"`{name}`{mark}", one.question, one.why, one.remedy]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def gates_page() -> str:
+    """The gates reference, from their declarations."""
+    lines = [
+        "# Gates",
+        "",
+        "`codex-audit gate NAME`, or `nox -s NAME` where the sessions are set up.",
+    ]
+    for gate in sorted(all_gates().values(), key=lambda one: (one.phase, one.name)):
+        lines += ["", f"## {gate.name}", "", f"{gate.title}. Phase {gate.phase}.", "", gate.why]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Every generated file of this folder: name -> content."""
+    return {
+        "criteria.md": criteria_page(),
+        "gates.md": gates_page(),
+        "outcome.schema.json": schema_text(),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write all, or with `--check` name those that are out of date and return 1."""
+    stale = [
+        name
+        for name, text in pages().items()
+        if not (HERE / name).exists() or (HERE / name).read_text(encoding="utf-8") != text
+    ]
+    if "--check" not in arguments:
+        for name in stale:
+            (HERE / name).write_text(pages()[name], encoding="utf-8")
+    verb = "out of date" if "--check" in arguments else "written"
+    print(f"{verb}: {', '.join(stale)}" if stale else "all pages are up to date")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

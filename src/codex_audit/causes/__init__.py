@@ -1,0 +1,1 @@
+"""Known causes of failures: small matchers, `(failure, root) -> Diagnosis | None`, by family."""

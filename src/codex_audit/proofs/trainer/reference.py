@@ -1,0 +1,151 @@
+"""The reference kit on trial: a task that uses everything a resume could lose.
+
+Dropout, shuffling, samples of unequal length, a short last step in every epoch, evaluation in
+between, and augmentation that draws from Python's, NumPy's and torch's generators. An epoch
+has seven steps, so an interruption rarely falls on its end.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from codex_ml import seeding
+from codex_ml.checkpoint import CheckpointStore
+from codex_ml.data import ResumableLoader
+from codex_ml.training import Trainer, TrainerConfig, warmup_cosine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+_SAMPLES, _SYMBOLS, _WIDTH, _IGNORED = 26, 16, 24, -100
+_BLANKED, _SHIFTED, _JITTER = 0.1, 0.1, 0.02
+_HORIZON = 200
+
+
+class Sequences(Dataset["Batch"]):
+    """Counting sequences of 4 to 12 symbols; the label of a symbol is the next one."""
+
+    def __init__(self, device: str, *, augment: bool) -> None:
+        self.device = device
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return _SAMPLES
+
+    def __getitem__(self, index: int) -> Batch:
+        length = 4 + index % 9
+        tokens = (torch.arange(length) + index) % _SYMBOLS
+        labels = (tokens + 1) % _SYMBOLS
+        noise = torch.zeros(length, _WIDTH)
+        if self.augment:
+            noise = torch.randn(length, _WIDTH) * _JITTER
+            if random.random() < _BLANKED:  # noqa: S311 - augmentation, not a secret
+                tokens[random.randrange(length)] = 0  # noqa: S311 - as above
+            if np.random.random() < _SHIFTED:  # noqa: NPY002 - the global generator is on trial
+                labels[np.random.randint(length)] = _IGNORED  # noqa: NPY002 - as above
+        return torch.tensor([index]), tokens, labels, noise
+
+
+def collate(samples: list[Batch]) -> Batch:
+    """Samples padded on the right to the longest: index (B, 1), tokens and labels (B, T), noise."""
+    index, tokens, labels, noise = zip(*samples, strict=True)
+    pad = nn.utils.rnn.pad_sequence
+    return (
+        torch.stack(index),
+        pad(list(tokens), batch_first=True),
+        pad(list(labels), batch_first=True, padding_value=_IGNORED),
+        pad(list(noise), batch_first=True),
+    )
+
+
+class Model(nn.Module):
+    """Predicts the next symbol from one symbol, through dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(_SYMBOLS, _WIDTH)
+        self.body = nn.Sequential(nn.Linear(_WIDTH, _WIDTH), nn.Tanh(), nn.Dropout(0.1))
+        self.head = nn.Linear(_WIDTH, _SYMBOLS)
+
+    def forward(self, tokens: Tensor, noise: Tensor) -> Tensor:
+        """Logits (B, T, symbols) of tokens (B, T) with noise (B, T, width) on their embedding."""
+        logits: Tensor = self.head(self.body(self.embedding(tokens) + noise))
+        return logits
+
+
+class ReferenceSubject:
+    """`codex_ml`'s trainer as a subject."""
+
+    def __init__(self, seed: int, device: str, directory: Path) -> None:
+        del directory  # each save and load names its own
+        if device != "cpu":  # one thread of a CPU is deterministic; the switch costs seconds there
+            seeding.deterministic()
+        seeding.seed_everything(seed)
+        self._order: dict[int, list[int]] = {}
+        self._device = device
+        model = Model().to(device)
+        loader = ResumableLoader(Sequences(device, augment=True), 2, seed=seed, collate=collate)
+        held_out = Sequences(device, augment=False)
+        self.trainer = Trainer(
+            model,
+            torch.optim.AdamW(model.parameters(), lr=0.02),
+            self._loss,
+            loader,
+            TrainerConfig(accumulate=2, clip_norm=1.0, evaluate_every=5),
+            schedule=warmup_cosine(4, _HORIZON),
+            evaluation=[collate([held_out[index] for index in range(4)])],
+            run_config={"seed": seed, "device": device},
+        )
+
+    def train(self, steps: int) -> list[float]:
+        """Train until `steps` steps are done in all; the losses of those made now."""
+        return self.trainer.train(steps)
+
+    def save(self, directory: Path) -> None:
+        """Write a checkpoint below `directory`."""
+        self.trainer.save(CheckpointStore(directory))
+
+    def load(self, directory: Path) -> None:
+        """Go on from the newest checkpoint below `directory`."""
+        self.trainer.load(CheckpointStore(directory))
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimizer state."""
+        names = [name for name, _ in self.trainer.model.named_parameters()]
+        found = {f"model.{k}": v for k, v in self.trainer.model.state_dict().items()}
+        slots: dict[int, dict[str, Any]] = self.trainer.optimizer.state_dict()["state"]
+        for number, slot in slots.items():
+            found |= {f"optimizer.{names[number]}.{key}": value for key, value in slot.items()}
+        return found
+
+    def order(self) -> dict[int, list[int]]:
+        """The samples of each step."""
+        return self._order
+
+    def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        index, tokens, labels, noise = (part.to(self._device) for part in batch)
+        if model.training:
+            seen = self._order.setdefault(self.trainer.step + 1, [])
+            seen += index.flatten().tolist()
+        loss = nn.functional.cross_entropy(
+            model(tokens, noise).flatten(0, 1),
+            labels.flatten(),
+            ignore_index=_IGNORED,
+            reduction="sum",
+        )
+        return loss, int((labels != _IGNORED).sum())
+
+
+def create(seed: int, device: str, directory: Path) -> ReferenceSubject:
+    """The factory of the reference subject."""
+    return ReferenceSubject(seed, device, directory)

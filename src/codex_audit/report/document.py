@@ -1,0 +1,115 @@
+"""The status document as one immutable record: what every format renders, and `status.json`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from codex_audit.outcome import CapturedError, Check, Evidence, Finding, Provenance
+from codex_audit.records import Capability, RepoMap, Reproducibility
+
+SCHEMA_VERSION = "1.0"
+
+
+class GateVerdict(StrEnum):
+    """What the document says of a gate. Only `PASS` is a pass."""
+
+    PASS = "PASS"  # a verdict, not a password  # noqa: S105  # nosec B105
+    FAIL = "FAIL"
+    ERROR = "ERROR"
+    SKIP = "SKIP"
+    STALE = "STALE"
+    NOT_RUN = "NOT RUN"
+
+
+class PhaseStatus(StrEnum):
+    """The status of a phase; see `phases` for what makes each."""
+
+    PASS = "PASS"  # a status, not a password  # noqa: S105  # nosec B105
+    FAIL = "FAIL"
+    DEGRADED = "DEGRADED"
+    STALE = "STALE"
+    NOT_RUN = "NOT RUN"
+
+
+class Overall(StrEnum):
+    """The verdict on the whole audit. `NOT_RUN`: no gate has judged this tree."""
+
+    PASS = "PASS"  # a verdict, not a password  # noqa: S105  # nosec B105
+    FAIL = "FAIL"
+    NOT_RUN = "NOT RUN"
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One gate's row and all that its outcome says of this tree.
+
+    Attributes:
+        required: whether the audit passes only if this gate does.
+        note: what a reader should know, in one line.
+        in_tree: whether the subject on trial is this repository's own; None where the gate
+            tries no subject.
+        checks, findings, provenance: those of the outcome; empty unless it is of this tree.
+    """
+
+    name: str
+    phase: int
+    verdict: GateVerdict
+    required: bool
+    note: str
+    in_tree: bool | None = None
+    checks: tuple[Check, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    provenance: Provenance | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the gate ran, in seconds; None when it has no outcome of this tree."""
+        return None if self.provenance is None else self.provenance.seconds
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """One of the eight phases."""
+
+    number: int
+    name: str
+    status: PhaseStatus
+    note: str
+
+
+class QuickWin(msgspec.Struct, frozen=True, kw_only=True):
+    """A gap worth closing soon: what is missing, where to start, how to close it.
+
+    `where` is None where no line of the repository comes close; `nearest` says whether it is
+    the line that nearly meets the criterion, or only the capability's best evidence.
+    """
+
+    capability: str
+    criterion: str
+    required: bool
+    impact: int
+    effort: int
+    what: str
+    where: Evidence | None
+    nearest: bool
+    how: str
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the audit says of one tree. `reason` explains the verdict in one line."""
+
+    schema_version: str = SCHEMA_VERSION
+    project: str
+    asker: str
+    catalog_version: str
+    trains: bool
+    verdict: Overall
+    reason: str
+    provenance: Provenance
+    repo_map: RepoMap
+    capabilities: dict[str, Capability]
+    reproducibility: Reproducibility
+    quick_wins: tuple[QuickWin, ...]
+    errors: tuple[CapturedError, ...]
+    gates: tuple[GateResult, ...]
+    phases: tuple[Phase, ...]

@@ -1,0 +1,106 @@
+"""One row a gate: its verdict on this tree, and in one line what a reader should know."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from codex_audit.outcome import Outcome, Verdict
+from codex_audit.report.document import GateResult, GateVerdict
+from codex_audit.report.proof import subject_in_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.report.outcomes import Read
+    from codex_audit.settings import Settings
+
+SMOKE_PHASE = 5
+QUALITY_PHASE = 6
+# The gates of this package, so that a report need not import a gate to place it.
+PHASE_OF = {
+    "tokenizer": SMOKE_PHASE,
+    "trainer-smoke-cpu": SMOKE_PHASE,
+    "trainer-smoke-cuda": SMOKE_PHASE,
+    "lint": QUALITY_PHASE,
+    "type": QUALITY_PHASE,
+    "security": QUALITY_PHASE,
+    "tests": QUALITY_PHASE,
+}
+
+
+def gate_results(settings: Settings, reads: Mapping[str, Read]) -> tuple[GateResult, ...]:
+    """A row for each gate of the settings, in their order, then for each further outcome."""
+    further = sorted(set(reads) - set(settings.gates))
+    names = (*settings.gates, *further)
+    return tuple(_result(name, reads.get(name), settings) for name in names)
+
+
+def phase_of(gate: str) -> int:
+    """The phase that shows a gate: 5 for trials of trainers and tokenizers, 6 for others."""
+    if gate in PHASE_OF:
+        return PHASE_OF[gate]
+    known = importlib.import_module("codex_audit.gates.base").all_gates()
+    return SMOKE_PHASE if gate in known and known[gate].phase == SMOKE_PHASE else QUALITY_PHASE
+
+
+def _result(name: str, read: Read | None, settings: Settings) -> GateResult:
+    required = name in settings.required_gates
+    if read is None or read.outcome is None or read.verdict is GateVerdict.STALE:
+        return GateResult(
+            name=name,
+            phase=phase_of(name),
+            verdict=GateVerdict.NOT_RUN if read is None else read.verdict,
+            required=required,
+            note=_note_without_outcome(name, read),
+        )
+    outcome = read.outcome
+    in_tree = subject_in_tree(outcome)
+    notes = [_note(outcome)]
+    if in_tree is False:
+        kind = "tokenizer" if "tokenizer" in name else "trainer"
+        notes.append(
+            f"subject: reference kit codex_ml (no {kind} of this repository is configured)"
+        )
+    return GateResult(
+        name=name,
+        phase=phase_of(name),
+        verdict=read.verdict,
+        required=required,
+        note="; ".join(notes),
+        in_tree=in_tree,
+        checks=outcome.checks,
+        findings=outcome.findings,
+        provenance=outcome.provenance,
+    )
+
+
+def _note_without_outcome(name: str, read: Read | None) -> str:
+    if read is None:
+        return f"no outcome; `codex-audit gate {name}` makes one"
+    if read.outcome is None:
+        return "its outcome file is unreadable; see the error captured in read_outcome"
+    commit = read.outcome.provenance.commit
+    at = f"commit {commit[:10]}" if commit else "no commit"
+    if read.outcome.provenance.dirty:
+        at += " with changes"
+    return f"said {read.outcome.verdict} of another tree ({at}); run it again on this one"
+
+
+def _note(outcome: Outcome) -> str:
+    passed = sum(check.verdict is Verdict.PASS for check in outcome.checks)
+    total = len(outcome.checks)
+    counted = f"{passed} of {total} check{'' if total == 1 else 's'} passed"
+    if outcome.verdict is Verdict.SKIP:
+        return outcome.reason or "skipped, and its outcome gives no reason"
+    if outcome.verdict is Verdict.ERROR:
+        errors = [f"{error.step}: {error.message}" for error in outcome.errors]
+        errors += [check.summary for check in outcome.checks if check.verdict is Verdict.ERROR]
+        return errors[0] if errors else "ended in an error that its outcome does not name"
+    if outcome.verdict is Verdict.FAIL:
+        failed = [check for check in outcome.checks if check.verdict is Verdict.FAIL]
+        if failed:
+            return "; ".join(f"{check.id}: {check.summary}" for check in failed)
+        return outcome.reason or f"{counted}, and its outcome names no check that failed"
+    skipped = [check.id for check in outcome.checks if check.verdict is Verdict.SKIP]
+    return f"{counted}, skipped: {', '.join(skipped)}" if skipped else counted

@@ -1,0 +1,198 @@
+"""`STATUS.md`: the status document for people, and for tools that know its headings."""
+
+from __future__ import annotations
+
+import functools
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from codex_audit.outcome import Level, Verdict
+from codex_audit.records import Answer, Proof, Status
+from codex_audit.report.escaping import ENVIRONMENT, cell, code, one_line, shorten, text
+from codex_audit.report.formats import Format
+from codex_audit.report.seeds import seeds_by_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import jinja2
+
+    from codex_audit.outcome import Evidence, Finding
+    from codex_audit.records import Capability, Criterion
+    from codex_audit.report.document import GateResult, StatusDocument
+
+SNIPPET_WIDTH = 72
+GAP_WIDTH = 110
+CELL_EVIDENCE = 3
+CELL_GAPS = 4
+PROOF_RANK = (Proof.PROVEN, Proof.TESTED, Proof.STATIC, Proof.REFUTED)
+LEVEL_RANK = (Level.ERROR, Level.WARNING, Level.NOTE)
+
+
+def render(document: StatusDocument) -> str:
+    """The document as Markdown, in the fixed order of its headings."""
+    return _environment().get_template("status.md.j2").render(doc=document).rstrip() + "\n"
+
+
+def place(evidence: Evidence) -> str:
+    """`path:line` as code."""
+    return code(f"{evidence.path}:{evidence.line}")
+
+
+def cite(evidence: Evidence) -> str:
+    """`path:line` and what stands there, shortened.
+
+    A line that names an environment's directory (of an ignore file, say) is cited without its
+    text, which would read like evidence from that directory.
+    """
+    snippet = shorten(evidence.snippet, SNIPPET_WIDTH)
+    if not snippet or ENVIRONMENT.search(snippet):
+        return place(evidence)
+    return f"{place(evidence)} {code(snippet)}"
+
+
+def evidence_cell(capability: Capability) -> str:
+    """The matrix's evidence: the best lines, each with the criteria that it shows."""
+    if capability.status is Status.NOT_APPLICABLE:
+        return "none needed"
+    met = [each for each in capability.criteria.values() if each.evidence]
+    met.sort(key=lambda each: (PROOF_RANK.index(each.proof), not each.required, -each.impact))
+    shown: dict[str, tuple[Evidence, list[str]]] = {}
+    for criterion in met:
+        best = criterion.evidence[0]
+        shown.setdefault(str(best), (best, []))[1].append(criterion.id)
+    if shown:
+        best_lines = list(shown.values())[:CELL_EVIDENCE]
+        return "<br>".join(f"{cite(line)} ({', '.join(ids)})" for line, ids in best_lines)
+    if capability.stubs:
+        return "<br>".join(f"{cite(stub)} (stub)" for stub in capability.stubs[:CELL_EVIDENCE])
+    absences = [each.id for each in capability.criteria.values() if each.answer is Answer.MET]
+    return f"nothing that speaks against {', '.join(absences)}" if absences else "none found"
+
+
+def gaps_cell(capability: Capability) -> str:
+    """The matrix's gaps: what this repository lacks, required criteria first."""
+    if capability.status is Status.NOT_APPLICABLE:
+        return text(not_applicable_reason(capability))
+    unmet = [each for each in capability.criteria.values() if each.answer is Answer.UNMET]
+    unmet.sort(key=lambda each: (not each.required, -each.impact))
+    gaps = [text(shorten(each.gap or each.question, GAP_WIDTH)) for each in unmet[:CELL_GAPS]]
+    if len(unmet) > CELL_GAPS:
+        gaps.append(f"and {len(unmet) - CELL_GAPS} more below")
+    unknown = sum(each.answer is Answer.UNKNOWN for each in capability.criteria.values())
+    if unknown:
+        gaps.append(f"{unknown} unanswered: see the captured errors")
+    return "<br>".join(gaps) if gaps else "none"
+
+
+def not_applicable_reason(capability: Capability) -> str:
+    """Why a whole capability does not apply."""
+    reasons = dict.fromkeys(each.reason for each in capability.criteria.values() if each.reason)
+    return "; ".join(reasons) or "it does not apply to this repository"
+
+
+def not_applicable(capability: Capability) -> dict[str, list[str]]:
+    """Reason -> the ids of the criteria that do not apply for it."""
+    grouped: dict[str, list[str]] = {}
+    for each in capability.criteria.values():
+        if each.answer is Answer.NOT_APPLICABLE:
+            grouped.setdefault(each.reason or "its subject is absent", []).append(each.id)
+    return grouped
+
+
+def gap_cell(criterion: Criterion) -> str:
+    """What is missing and the line that comes closest, or who provides it, or why unanswered."""
+    if criterion.answer is Answer.UNKNOWN:
+        return "its rule failed: see the captured errors"
+    said = text(criterion.gap if criterion.answer is Answer.UNMET else criterion.reason)
+    if criterion.answer is Answer.UNMET and criterion.nearest is not None:
+        said = f"{said}<br>nearest: {cite(criterion.nearest)}"
+    return said
+
+
+def counts(document: StatusDocument) -> dict[str, int]:
+    """How many criteria apply, and how many of these are unmet, required and refuted."""
+    asked = [
+        criterion
+        for capability in document.capabilities.values()
+        if capability.status is not Status.NOT_APPLICABLE
+        for criterion in capability.criteria.values()
+        if criterion.answer is not Answer.NOT_APPLICABLE
+    ]
+    unmet = [each for each in asked if each.answer is Answer.UNMET]
+    return {
+        "asked": len(asked),
+        "unmet": len(unmet),
+        "required": sum(each.required for each in unmet),
+        "refuted": sum(each.proof is Proof.REFUTED for each in unmet),
+    }
+
+
+def open_findings(gate: GateResult) -> list[Finding]:
+    """The findings that nothing suppresses, worst first, then by place."""
+    found = [each for each in gate.findings if each.suppressed_by is None]
+    return sorted(
+        found, key=lambda each: (LEVEL_RANK.index(each.level), each.path, each.line, each.rule)
+    )
+
+
+def seconds(value: float | None) -> str:
+    """Seconds for a reader; empty where there are none."""
+    return "" if value is None else f"{value:.1f} s"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """A count with its noun."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def rest(items: Sequence[object], limit: int) -> str:
+    """How many of `items` are not shown, where not all are."""
+    return f"and {len(items) - limit:,} more" if len(items) > limit else ""
+
+
+def step(value: str) -> str:
+    """A step's name fit to stand in the square brackets of an error block."""
+    return one_line(value).replace("]", ")")
+
+
+def stated(value: str) -> str:
+    """A line of an error block, which must not be empty."""
+    return one_line(value) or "not given"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    # Imported late: the command line lists the formats without rendering one.
+    import jinja2  # noqa: PLC0415
+
+    source = files("codex_audit.report").joinpath("status.md.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({"status.md.j2": source}),
+        # Markdown, not HTML: the filters below escape it.
+        autoescape=False,  # noqa: S701 # nosec B701
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    filters = (
+        *(
+            cell,
+            cite,
+            code,
+            counts,
+            evidence_cell,
+            gap_cell,
+            gaps_cell,
+            not_applicable,
+            open_findings,
+        ),
+        *(place, plural, rest, seconds, seeds_by_generator, shorten, stated, step, text),
+    )
+    environment.filters |= {each.__name__: each for each in filters}
+    environment.globals |= {"Answer": Answer, "Status": Status, "Verdict": Verdict}
+    return environment
+
+
+FORMAT = Format("markdown", "STATUS.md", render)

@@ -1,0 +1,49 @@
+"""The gaps most worth closing: best impact for effort, required ones first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codex_audit.records import Answer, Capability, Criterion, Status
+from codex_audit.report.document import QuickWin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.outcome import Evidence
+
+AT_MOST = 10
+
+
+def quick_wins(capabilities: Mapping[str, Capability]) -> tuple[QuickWin, ...]:
+    """At most ten unmet criteria, required first, then by impact over effort."""
+    wins = [
+        _win(capability, criterion)
+        for _, capability in sorted(capabilities.items())
+        if capability.status is not Status.NOT_APPLICABLE
+        for criterion in capability.criteria.values()
+        if criterion.answer is Answer.UNMET
+    ]
+    wins.sort(key=lambda win: (not win.required, -win.impact / win.effort, -win.impact))
+    return tuple(wins[:AT_MOST])
+
+
+def best_evidence(capability: Capability) -> Evidence | None:
+    """The line that best shows the capability: that of a required criterion, if one is met."""
+    met = [each for each in capability.criteria.values() if each.evidence]
+    met.sort(key=lambda each: not each.required)
+    return met[0].evidence[0] if met else None
+
+
+def _win(capability: Capability, criterion: Criterion) -> QuickWin:
+    return QuickWin(
+        capability=capability.id,
+        criterion=criterion.id,
+        required=criterion.required,
+        impact=criterion.impact,
+        effort=criterion.effort,
+        what=criterion.gap or criterion.question,
+        where=criterion.nearest or best_evidence(capability),
+        nearest=criterion.nearest is not None,
+        how=criterion.remedy,
+    )

@@ -1,0 +1,84 @@
+"""Where a run happened: commit, packages, machine, and a hash of its configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def git_state(directory: Path | None = None) -> tuple[str | None, bool | None]:
+    """The commit checked out in `directory` and whether tracked files differ from it.
+
+    Returns:
+        (40 hex digits, dirty), or (None, None) where there is no git or no commit.
+    """
+    return _git_state(directory or Path.cwd())
+
+
+@cache  # the code in memory is that of the start, whatever is committed meanwhile
+def _git_state(where: Path) -> tuple[str | None, bool | None]:
+    commit = _git(where, "rev-parse", "HEAD")
+    if commit is None:
+        return None, None
+    changes = _git(where, "status", "--porcelain", "--untracked-files=no")
+    return commit.strip(), None if changes is None else bool(changes.strip())
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(directory), *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603 - arguments are ours
+            command, capture_output=True, text=True, timeout=30, check=False
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def packages() -> dict[str, str]:
+    """Every installed distribution and its version, by normalised name."""
+    return dict(_packages())
+
+
+@cache  # a process imports what was installed when it started
+def _packages() -> dict[str, str]:
+    found = {
+        name.lower().replace("_", "-"): distribution.version
+        for distribution in distributions()
+        if (name := distribution.metadata["Name"])
+    }
+    return dict(sorted(found.items()))
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a configuration's canonical JSON: the same whatever the order of its keys.
+
+    Raises:
+        TypeError: a value is none that JSON knows; convert it first, or the hash would
+            depend on how it prints.
+    """
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def manifest(directory: Path | None = None) -> dict[str, Any]:
+    """What identifies the software and machine of this process, as JSON values."""
+    commit, dirty = git_state(directory)
+    return {
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "packages": packages(),
+    }

@@ -1,0 +1,146 @@
+"""Random numbers under control: seed every generator, carry their states, ask for determinism.
+
+Sources: PyTorch's notes on reproducibility (https://docs.pytorch.org/docs/stable/notes/randomness.html)
+and NVIDIA's on cuBLAS (https://docs.nvidia.com/cuda/cublas/#results-reproducibility).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RngState = dict[str, Any]
+"""The states of all generators: only tensors, numbers, strings, tuples and dictionaries."""
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+_CUBLAS_DETERMINISTIC = (":4096:8", ":16:8")
+
+
+class DeterminismError(RuntimeError):
+    """Determinism was asked for when it could no longer be had; the message says what to do."""
+
+
+class RngStateError(ValueError):
+    """A state that does not fit this machine; restoring it would not continue the run."""
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy, torch's CPU generator and that of every CUDA device.
+
+    Args:
+        seed: 0 to 2**32 - 1, the range that all of them take.
+
+    Raises:
+        ValueError: `seed` lies outside that range.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed {seed} is not in 0 .. 2**32 - 1, the range that NumPy takes")
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is the one that libraries draw from
+    torch.manual_seed(seed)  # also every CUDA device, now or when CUDA starts
+
+
+def capture() -> RngState:
+    """The states of all generators as one value that `torch.load(weights_only=True)` reads.
+
+    Returns:
+        `python`: (version, 625 integers, next Gaussian or None); `numpy`: the name of the
+        bit generator, its key as an int64 tensor of 624, position and cached Gaussian;
+        `torch`: a uint8 tensor; `cuda`: a uint8 tensor a device, empty without CUDA.
+    """
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - as in seed_everything
+    return {
+        "python": random.getstate(),
+        "numpy": {
+            "bit_generator": numpy_state["bit_generator"],
+            # weights_only refuses NumPy arrays, and uint32 tensors lack most operators.
+            "key": torch.from_numpy(numpy_state["state"]["key"].astype(np.int64)),
+            "pos": int(numpy_state["state"]["pos"]),
+            "has_gauss": int(numpy_state["has_gauss"]),
+            "gauss": float(numpy_state["gauss"]),
+        },
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore(state: RngState, *, strict: bool = True) -> None:
+    """Set all generators to what `capture` returned.
+
+    Args:
+        state: a value of `capture`, also one that was saved and loaded.
+        strict: demand as many CUDA devices as there were; otherwise those without a
+            counterpart keep their state, and the run does not continue exactly.
+
+    Raises:
+        RngStateError: `strict`, and the number of CUDA devices differs.
+    """
+    devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    saved = len(state["cuda"])
+    if strict and devices != saved:
+        raise RngStateError(
+            f"the state holds {saved} CUDA generator(s) and this machine has {devices}; "
+            "resume on as many devices, or pass strict=False and accept other random numbers"
+        )
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    numpy_state = state["numpy"]
+    np.random.set_state(  # noqa: NPY002 - as in seed_everything
+        {
+            "bit_generator": numpy_state["bit_generator"],
+            "state": {
+                "key": numpy_state["key"].cpu().numpy().astype(np.uint32),
+                "pos": numpy_state["pos"],
+            },
+            "has_gauss": numpy_state["has_gauss"],
+            "gauss": numpy_state["gauss"],
+        }
+    )
+    # A checkpoint loaded with map_location="cuda" moves these too; generators take CPU tensors.
+    torch.set_rng_state(state["torch"].cpu())
+    for device in range(min(devices, saved)):
+        torch.cuda.set_rng_state(state["cuda"][device].cpu(), device)
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Run a block after which every generator is where it was before it."""
+    state = capture()
+    try:
+        yield
+    finally:
+        restore(state)
+
+
+def deterministic(*, enabled: bool = True, warn_only: bool = False) -> None:
+    """Switch deterministic algorithms on or off, with all that belongs to them.
+
+    Call it before the first CUDA operation: cuBLAS reads `CUBLAS_WORKSPACE_CONFIG` once.
+
+    Args:
+        enabled: whether an operation without a deterministic algorithm is refused.
+        warn_only: warn of such an operation instead.
+
+    Raises:
+        DeterminismError: CUDA has started without a deterministic cuBLAS workspace.
+    """
+    if enabled and os.environ.get(_CUBLAS) not in _CUBLAS_DETERMINISTIC:
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch lacks it
+            raise DeterminismError(
+                f"{_CUBLAS} is {os.environ.get(_CUBLAS)!r} and CUDA has already started, so "
+                f"cuBLAS stays nondeterministic; start the process with "
+                f"{_CUBLAS}={_CUBLAS_DETERMINISTIC[0]} or call deterministic() before any CUDA work"
+            )
+        os.environ[_CUBLAS] = _CUBLAS_DETERMINISTIC[0]
+    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    torch.backends.cudnn.deterministic = enabled
+    # Benchmarking picks the fastest kernel of the moment, another one in another run.
+    torch.backends.cudnn.benchmark = False

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from codex_audit.capabilities import catalog as module
+from codex_audit.capabilities.catalog import CatalogError, load_catalog
+from codex_audit.capabilities.model import CapabilityRule, Signal
+
+# The published criteria, in their published order: adding one is a change of this list as well.
+PUBLISHED = {
+    "checkpointing_resume": "model_state_saved optimizer_state_saved progress_saved resume cpu_rng_restored cuda_rng_restored retention atomic_write provenance safe_load",
+    "config_mgmt": "config_files typed_schema cli_overrides overrides_documented config_saved_with_run config_versioned",
+    "data_handling": "dataset_code deterministic_split manifest integrity_check worker_seeding position_resumed",
+    "deployment": "container base_image_pinned non_root_user healthcheck dockerignore orchestration inference_entrypoint",
+    "docs_examples": "quickstart docs_beyond_readme runnable_examples repro_metadata cpu_smoke_documented contributing_guide changelog license",
+    "evaluation_metrics": "metric_computed eval_entrypoint eval_during_training eval_mode results_saved quality_gate",
+    "experiment_tracking": "tracker tracker_optional offline_default params_logged metrics_logged provenance_logged",
+    "extensibility": "registry entry_points hooks interfaces",
+    "internal_ci_test": "tests task_runner ci_workflow lint_enforced types_enforced coverage_measured training_smoke_test",
+    "logging_monitoring": "logging_library logging_configured log_to_file system_metrics throughput rank_aware",
+    "security_safety": "sast secret_scanning dependencies_locked dependency_updates security_policy no_unsafe_deserialization no_committed_secrets",
+    "tokenization": "tokenizer vocabulary_training batch_encoding special_tokens roundtrip_tested saved_with_model",
+    "training_engine": "training_loop gradient_accumulation gradient_clipping mixed_precision lr_schedule distributed all_rngs_seeded deterministic_mode non_finite_guard",
+}
+
+
+def test_every_published_criterion_is_declared_in_order() -> None:
+    declared = {rule.id: " ".join(rule.criteria) for rule in load_catalog().capabilities.values()}
+    assert dict(sorted(declared.items())) == PUBLISHED
+
+
+@pytest.mark.parametrize("capability", list(PUBLISHED))
+def test_a_rule_says_all_that_a_reader_needs(capability: str) -> None:
+    rule = load_catalog().capabilities[capability]
+    assert any(one.required for one in rule.criteria.values())
+    for name, one in rule.criteria.items():
+        assert one.question.endswith("?"), name
+        assert one.why, name
+        assert one.gap, name
+        assert one.remedy, name
+        assert (
+            one.met
+            or one.unless
+            or f"{capability}.{name}"
+            in {
+                key
+                for framework in load_catalog().frameworks.values()
+                for key in (*framework.provides, *framework.options)
+            }
+        ), name
+
+
+def test_the_version_follows_the_rules() -> None:
+    assert load_catalog().version.count("+") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id = [", "x.toml: not valid TOML"),
+        (
+            'id = "x"\ntitle = "X"\nwhy = "y"\n[criteria.a]\nquestion = 1\n',
+            "x.toml: Expected `str`",
+        ),
+        ('id = "x"\ntitle = "X"\nwhy = "y"\nspelled-wrong = 1\n[criteria]\n', "spelled-wrong"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_its_key(text: str, message: str) -> None:
+    with pytest.raises(CatalogError, match="x.toml") as caught:
+        module._read("x.toml", text, CapabilityRule)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        {"call": "a", "key": "b"},
+        {"call": "a", "value": "("},
+        {"criterion": "no.such"},
+        {"call": "re:("},
+    ],
+)
+def test_a_signal_that_cannot_be_understood_is_refused(signal: dict[str, Any]) -> None:
+    catalog = load_catalog()
+    rule = catalog.capabilities["tokenization"]
+    broken = msgspec.structs.replace(
+        rule.criteria["tokenizer"], met=(msgspec.convert(signal, Signal),)
+    )
+    capability = msgspec.structs.replace(rule, criteria={**rule.criteria, "tokenizer": broken})
+    with pytest.raises(CatalogError, match="signal"):
+        module._check(
+            msgspec.structs.replace(
+                catalog, capabilities={**catalog.capabilities, rule.id: capability}
+            )
+        )

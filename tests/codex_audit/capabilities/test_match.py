@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from codex_audit.capabilities.match import Facts, Matcher
+from codex_audit.capabilities.model import FACT_KINDS, Signal
+from codex_audit.tree.extract import extract
+from codex_audit.tree.facts import Interest
+from codex_audit.tree.roles import role_of
+
+EVERYTHING = Interest([(kind, "*", None) for kind in FACT_KINDS])
+SAVE = {"call": "torch.save"}
+OPTIMIZER = {"key": "optimizer"}
+
+
+def find(files: dict[str, str], *signals: dict[str, Any]) -> list[tuple[str, int]]:
+    facts = Facts(
+        [extract(path, role_of(path), text.encode(), EVERYTHING) for path, text in files.items()]
+    )
+    matcher = Matcher(facts, lambda _criterion: None)
+    return [
+        (hit.path, hit.line) for hit in matcher.first(msgspec.convert(signals, tuple[Signal, ...]))
+    ]
+
+
+SAVER = "import torch\ndef save(o):\n    torch.save({'optimizer': o}, 'x')\n"
+CACHE = "import torch\ndef cache(x):\n    torch.save(x, 'cache.pt')\ndef keys():\n    return {'optimizer': 1}\n"
+
+
+def test_a_name_is_found_where_code_runs_and_not_in_tests() -> None:
+    files = {
+        "tests/test_a.py": SAVER,
+        "examples/demo.py": SAVER,
+        "pkg/a.py": SAVER,
+        "train.py": SAVER,
+    }
+    assert find(files, SAVE) == [("pkg/a.py", 3), ("train.py", 3)]
+    assert find(files, {**SAVE, "roles": ["test"]}) == [("tests/test_a.py", 3)]
+    assert len(find(files, {**SAVE, "roles": ["*"]})) == 4
+
+
+def test_core_code_comes_before_scripts_and_earlier_signals_before_later() -> None:
+    files = {
+        "pkg/z.py": "import b\nb.second()\n",
+        "train.py": "import b\nb.first()\n",
+        "pkg/y.py": "import b\nb.first()\n",
+    }
+    assert find(files, {"call": "b.first"}, {"call": "b.second"}) == [
+        ("pkg/y.py", 2),
+        ("pkg/z.py", 2),
+        ("train.py", 2),
+    ]
+
+
+@pytest.mark.parametrize(("within", "found"), [("repo", True), ("file", True), ("scope", False)])
+def test_both_halves_are_found_in_the_scope_that_is_named(within: str, found: bool) -> None:
+    assert bool(find({"pkg/a.py": CACHE}, {"all": [SAVE, OPTIMIZER], "within": within})) is found
+    assert find({"pkg/a.py": SAVER}, {"all": [SAVE, OPTIMIZER], "within": within}) == [
+        ("pkg/a.py", 3)
+    ]
+
+
+def test_none_holds_where_nothing_is_found() -> None:
+    both = {"pkg/a.py": SAVER, "pkg/b.py": CACHE}
+    alone = {"all": [SAVE, {"none": [OPTIMIZER]}], "within": "scope"}
+    assert find(both, alone) == [("pkg/b.py", 3)]
+    assert find(both, {**alone, "within": "file"}) == []
+
+
+@pytest.mark.parametrize(
+    ("modifier", "found"),
+    [
+        ({"kw": {"weights_only": "True"}}, [2]), ({"no_kw": ["weights_only"]}, [3]),
+        ({"value": "best"}, [3]), ({"not_value": "best"}, [2]), ({"path": "pkg/*"}, [2, 3]),
+        ({"path": "other/*"}, []), ({"scope": "^$"}, [2, 3]), ({"scope": "main"}, []),
+    ],
+)  # fmt: skip
+def test_modifiers(modifier: dict[str, Any], found: list[int]) -> None:
+    source = "import torch\ntorch.load(p, weights_only=True)\ntorch.load('best.pt')\n"
+    assert [
+        line for _, line in find({"pkg/a.py": source}, {"call": "torch.load", **modifier})
+    ] == found
+
+
+def test_tags_are_bases_and_decorators() -> None:
+    source = "import torch\nclass Data(torch.utils.data.Dataset): pass\nclass Other: pass\n"
+    assert find({"pkg/a.py": source}, {"class": "*", "tag": "*.Dataset"}) == [("pkg/a.py", 2)]
+    assert find({"pkg/a.py": source}, {"class": "*", "not_tag": "*.Dataset"}) == [("pkg/a.py", 3)]
+
+
+def test_at_least_counts_files() -> None:
+    pages = {"docs/a.md": "# A\n", "docs/b.md": "# B\n"}
+    assert len(find(pages, {"file": "*.md", "at_least": 2})) == 2
+    assert find({"docs/a.md": "# A\n# B\n"}, {"heading": "1", "at_least": 2}) == []
+
+
+def test_requirements_are_judged_by_their_lower_bound() -> None:
+    load = {"all": [{"call": "torch.load"}, {"none": [{"requirement": "torch", "min": "2.6"}]}]}
+    source = "import torch\ntorch.load(p)\n"
+    assert find({"pkg/a.py": source, "requirements.txt": "torch>=2.1\n"}, load) == [("pkg/a.py", 2)]
+    assert find({"pkg/a.py": source, "requirements.txt": "torch==2.9.1\n"}, load) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"call": "a", "key": "b"}, {"none": [SAVE]}, {"all": [{"none": [SAVE]}]}]
+)
+def test_signals_that_ask_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"signal|none"):
+        find({"pkg/a.py": SAVER}, wrong)

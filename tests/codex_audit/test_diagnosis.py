@@ -1,0 +1,196 @@
+"""Each known cause is recognised, and what only looks like it is not."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from codex_audit.causes import imports, processes, resources
+from codex_audit.diagnosis import MATCHERS, Failure, capture, diagnose
+from codex_audit.gates.runner import GateEndedError, GateTimeoutError
+from codex_audit.gates.tool import (
+    ToolCrashedError,
+    ToolKilledError,
+    ToolMissingError,
+    ToolTimeoutError,
+)
+
+# A package that these tests need themselves, so that it is installed wherever they run.
+INSTALLED = "msgspec"
+RELEASE = version(INSTALLED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "cause", "word"),
+    [
+        ("AssertionError", "Torch not compiled with CUDA enabled", "missing CUDA device", "CUDA"),
+        (
+            "RuntimeError",
+            "Found no NVIDIA driver on your system. Please check",
+            "missing CUDA device",
+            "GPU",
+        ),
+        (
+            "RuntimeError",
+            "Attempting to deserialize on a CUDA device but torch.cuda.is_available() is False",
+            "missing CUDA device",
+            "map_location",
+        ),
+        (
+            "RuntimeError",
+            "CUDA error: invalid device ordinal",
+            "missing CUDA device",
+            "GPU",
+        ),
+        ("ImportError", "libx.so: undefined symbol: _ZN3c10", "version conflict", "compiled"),
+        (
+            "ValueError",
+            "numpy.dtype size changed, may indicate binary incompatibility.",
+            "version conflict",
+            "lock file",
+        ),
+        (
+            "ImportError",
+            "tokenizers<0.22 is required for a normal functioning of this module, but found 0.23",
+            "version conflict",
+            "pin it",
+        ),
+        (
+            "ImportError",
+            f"cannot import name 'gone' from '{INSTALLED}' (/env/site-packages/m/__init__.py)",
+            "version conflict",
+            f"{INSTALLED} {RELEASE}",
+        ),
+        (
+            "AttributeError",
+            f"module '{INSTALLED}' has no attribute 'gone'",
+            "version conflict",
+            f"{INSTALLED} {RELEASE}",
+        ),
+        (
+            "FileNotFoundError",
+            "[Errno 2] No such file or directory: 'data/train.bin'",
+            "missing file",
+            "`data/train.bin`",
+        ),
+        ("ConnectionRefusedError", "[Errno 111] Connection refused", "network refused", "offline"),
+        (
+            "OSError",
+            "We couldn't connect to 'https://huggingface.co' to load this file",
+            "network refused",
+            "local copy",
+        ),
+        (
+            "URLError",
+            "<urlopen error [Errno -3] Temporary failure in name resolution>",
+            "network refused",
+            "network",
+        ),
+        (
+            "OutOfMemoryError",
+            "CUDA out of memory. Tried to allocate 20.00 MiB.",
+            "out of memory",
+            "CUDA device",
+        ),
+        ("RuntimeError", "CUDA error: out of memory", "out of memory", "CUDA device"),
+        ("MemoryError", "MemoryError", "out of memory", "machine"),
+        (
+            "RuntimeError",
+            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried",
+            "out of memory",
+            "machine",
+        ),
+        ("SyntaxError", "invalid syntax (train.py, line 3)", "syntax error", "`train.py` (line 3)"),
+        ("SyntaxError", "a/b.py: syntax error while parsing", "syntax error", "`a/b.py`"),
+        ("IndentationError", "unexpected indent (x.py, line 1)", "syntax error", "`x.py`"),
+        ("GateUsageError", "lint: '--fix' is no path", "usage", "arguments"),
+        ("SettingsError", "pyproject.toml: bad", "usage", "settings"),
+    ],
+)
+def test_known_causes(tmp_path: Path, kind: str, message: str, cause: str, word: str) -> None:
+    found = diagnose(Failure(kind, message), tmp_path)
+    assert found.cause == cause
+    assert word in f"{found.diagnosis} {found.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("matcher", "kind", "message"),
+    [
+        (resources.cuda_missing, "RuntimeError", "CUDA error: device-side assert triggered"),
+        (resources.out_of_memory, "RuntimeError", "memory format option is only supported by"),
+        (resources.network_refused, "ValueError", "connection weights refused to converge"),
+        (resources.missing_file, "IsADirectoryError", "[Errno 21] Is a directory: 'data'"),
+        (imports.version_conflict, "ImportError", "cannot import name 'x' from 'nosuchx' (x.py)"),
+        (imports.version_conflict, "TypeError", "step() requires 2 arguments, got 3"),
+        (imports.version_conflict, "AttributeError", "'Tensor' object has no attribute 'foo'"),
+        (imports.syntax_error, "ValueError", "invalid syntax (train.py, line 3)"),
+        (processes.tool_missing, "FileNotFoundError", "the tool 'ruff' is not installed"),
+        (processes.timeout, "ValueError", "did not end within 3 s"),
+        (processes.killed, "ValueError", "was killed by SIGTERM"),
+        (processes.killed, "ToolKilledError", "was killed by nobody"),
+        (processes.killed_for_memory, "ToolKilledError", "was killed by SIGTERM: tail"),
+        (processes.usage, "UsageError", "no such option"),
+    ],
+)
+def test_near_misses(tmp_path: Path, matcher: object, kind: str, message: str) -> None:
+    assert callable(matcher)
+    assert matcher(Failure(kind, message), tmp_path) is None
+
+
+def test_every_matcher_is_tested_with_a_near_miss() -> None:
+    beside = Path(__file__).parent / "causes" / "test_causes_imports.py"
+    text = Path(__file__).read_text(encoding="utf-8") + beside.read_text(encoding="utf-8")
+    for matcher in MATCHERS:
+        home = matcher.__module__.rpartition(".")[2]
+        near = f"{home}.{matcher.__name__}(" in text or f"({home}.{matcher.__name__}," in text
+        assert near, f"{matcher.__name__} has no near miss"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "word"),
+    [
+        (ToolMissingError("the tool 'ruff' is not installed"), "tool missing", "codex-audit[lint]"),
+        (ToolMissingError("the program 'git' is not installed"), "tool missing", "pip install git"),
+        (ToolTimeoutError("`x` did not end within 3 s"), "timeout", "timeouts"),
+        (GateTimeoutError("the gate did not end within 3 s"), "timeout", "timeouts"),
+        (ToolKilledError("`x` was killed by SIGKILL: y"), "out of memory", "kernel"),
+        (ToolKilledError("`x` was killed by SIGSEGV: y"), "killed", "native code"),
+        (ToolKilledError("`x` was killed by SIGTERM: y"), "killed", "SIGTERM from outside"),
+        (GateEndedError("the gate was ended by SIGINT"), "killed", "SIGINT from outside"),
+        (ToolCrashedError("`x` ended with exit code 3: what"), "unknown", "no known cause"),
+    ],
+)
+def test_failures_of_processes(tmp_path: Path, error: BaseException, cause: str, word: str) -> None:
+    found = diagnose(Failure.of(error), tmp_path)
+    assert found.cause == cause
+    assert word in f"{found.diagnosis} {found.remedy}"
+
+
+def test_unknown_is_said_to_be_unknown(tmp_path: Path) -> None:
+    found = diagnose(Failure("ZeroDivisionError", "division by zero"), tmp_path)
+    assert found.cause == "unknown"
+    assert "ZeroDivisionError" in found.diagnosis
+
+
+def test_captured_texts_are_single_non_empty_lines(tmp_path: Path) -> None:
+    failure = Failure("ValueError", f"first\n  second in {tmp_path}/a.py", f"File {tmp_path}/a.py")
+    error = capture(failure, phase=6, step="lint", context="a\nb", root=tmp_path)
+    assert error.message == "first second in a.py"
+    assert error.context == "a b"
+    assert error.traceback == "File a.py"
+    empty = capture(Failure("ValueError", ""), phase=6, step="lint", context="", root=tmp_path)
+    assert (empty.message, empty.context) == ("ValueError", "lint")
+
+
+def test_of_an_exception() -> None:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        int("boom")
+    failure = Failure.of(caught.value)
+    assert (failure.type, failure.message) == (
+        "ValueError",
+        "invalid literal for int() with base 10: 'boom'",
+    )
+    assert "test_of_an_exception" in failure.traceback
+    assert Failure.of(MemoryError()).message == "MemoryError"

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from codex_audit.capabilities.model import FACT_KINDS
+from codex_audit.tree.extract import extract
+from codex_audit.tree.facts import Fact, FileFacts, Interest
+from codex_audit.tree.requirement_facts import lower_bound
+
+EVERYTHING = Interest([(kind, "*", None) for kind in FACT_KINDS])
+
+
+def read(path: str, text: str) -> FileFacts:
+    return extract(path, "core", text.encode(), EVERYTHING)
+
+
+def facts(path: str, text: str, kind: str) -> list[Fact]:
+    return [fact for fact in read(path, text).facts if fact.kind == kind]
+
+
+def test_dockerfile_stages_pins_and_the_final_user() -> None:
+    found = facts(
+        "Dockerfile",
+        "ARG TAG=3.12-slim\nFROM python:${TAG} AS build\nRUN pip install x \\\n  && true\n"
+        "FROM build\nUSER app\nHEALTHCHECK CMD true\n",
+        "docker",
+    )
+    assert [(f.name, f.line, f.tags) for f in found] == [
+        ("arg", 1, ()),
+        ("from", 2, ("external", "pinned")),
+        ("run", 3, ()),
+        ("from", 5, ("final",)),
+        ("user", 6, ("final",)),
+        ("healthcheck", 7, ("final",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "pinned"),
+    [
+        ("python:3.12-slim", True), ("python", False), ("python:latest", False), ("python:slim", False),
+        ("nvidia/cuda:12.4.1-devel-ubuntu22.04", True), ("repo:5000/image", False),
+        ("python@sha256:" + "0" * 64, True), ("ubuntu:latest-2024", False), ("$BASE", False),
+    ],
+)  # fmt: skip
+def test_a_base_image_is_pinned_by_a_digest_or_a_tag_that_names_a_version(
+    image: str, pinned: bool
+) -> None:
+    (fact,) = facts("Dockerfile", f"FROM {image}\n", "docker")
+    assert ("pinned" in fact.tags) is pinned
+
+
+def test_apptainer_definitions_are_containers() -> None:
+    found = facts(
+        "train.def", "Bootstrap: docker\nFrom: ubuntu:22.04\n%post\n  apt-get update\n", "docker"
+    )
+    assert [(f.name, "pinned" in f.tags) for f in found] == [("from", True), ("post", False)]
+
+
+def test_markdown_headings_code_links_and_prose() -> None:
+    text = "# Title\nSee [docs](docs/a.md).\n```bash\n# comment\npip install x\n```\n## Next\n"
+    assert [(f.name, f.value, f.line) for f in facts("README.md", text, "heading")] == [
+        ("1", "Title", 1),
+        ("2", "Next", 7),
+    ]
+    assert [(f.name, f.value) for f in facts("README.md", text, "code")] == [
+        ("bash", "# comment"),
+        ("bash", "pip install x"),
+    ]
+    assert [f.name for f in facts("README.md", text, "link")] == ["docs/a.md"]
+
+
+def test_rst_headings_and_code() -> None:
+    text = "Title\n=====\n\nRun it::\n\n    pip install x\n\n.. code-block:: bash\n\n    train --lr 1\n\nText.\n"
+    assert [f.value for f in facts("README.rst", text, "heading")] == ["Title"]
+    assert [(f.name, f.value, f.line) for f in facts("README.rst", text, "code")] == [
+        ("", "pip install x", 6),
+        ("bash", "train --lr 1", 10),
+    ]
+
+
+def test_scripts_makefiles_and_scheduler_directives_are_commands() -> None:
+    assert [
+        f.value
+        for f in facts("run.sh", "#!/bin/bash\n#SBATCH --nodes=2\npython train.py\n", "shell")
+    ] == [
+        "#SBATCH --nodes=2",
+        "python train.py",
+    ]
+    assert [
+        (f.name, f.line) for f in facts("Makefile", "test: ## run\n\t@pytest -q\n", "shell")
+    ] == [("pytest", 2)]
+    assert [f.name for f in facts("Makefile", "test:\n\tpytest\nX := 1\n", "config")] == [
+        "target.test"
+    ]
+
+
+def test_notebook_cells_are_code_and_prose_at_their_lines() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Demo\n", "text"]},
+        {
+            "cell_type": "code",
+            "source": ["!pip install x\n", "import torch\n", "torch.save({}, 'x')"],
+        },
+    ]
+    text = json.dumps({"cells": cells, "nbformat": 4}, indent=1)
+    found = read("demo.ipynb", text)
+    (call,) = [fact for fact in found.facts if fact.kind == "call"]
+    assert call.name == "torch.save"
+    assert "torch.save" in text.splitlines()[call.line - 1]
+    assert [fact.value for fact in found.facts if fact.kind == "heading"] == ["Demo"]
+    assert found.code_lines == 2
+    assert read("bad.ipynb", "{").problem is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("requirements.txt", "# x\n-r base.txt\nTorch>=2.6 ; python_version>'3'\nnumpy\n",
+         [("torch", ">=2.6", "runtime"), ("numpy", "", "runtime")]),
+        ("requirements/dev.txt", "pytest==8\n", [("pytest", "==8", "extra:dev")]),
+        ("pyproject.toml", '[project]\ndependencies = ["torch>=2"]\n[project.optional-dependencies]\nlog = ["mlflow"]\n',
+         [("torch", ">=2", "runtime"), ("mlflow", "", "extra:log")]),
+        ("pyproject.toml", '[tool.poetry.dependencies]\npython = "^3.9"\ntorch = "^2.1"\n',
+         [("torch", ">=2.1", "runtime")]),
+        ("setup.py", "from setuptools import setup\nsetup(install_requires=['torch>=1.9', 'tqdm'])\n",
+         [("torch", ">=1.9", "runtime"), ("tqdm", "", "runtime")]),
+        ("setup.cfg", "[options]\ninstall_requires =\n    torch>=2\n    tqdm\n",
+         [("torch", ">=2", "runtime"), ("tqdm", "", "runtime")]),
+        ("environment.yaml", "dependencies:\n  - pytorch::torch=2.3\n  - pip:\n    - wandb>=0.1\n",
+         [("torch", "==2.3", "runtime"), ("wandb", ">=0.1", "runtime")]),
+    ],
+)  # fmt: skip
+def test_requirements(path: str, text: str, expected: list[tuple[str, str, str]]) -> None:
+    assert [(f.name, f.value, f.tags[0]) for f in facts(path, text, "requirement")] == expected
+
+
+def test_lower_bound() -> None:
+    assert lower_bound(">=2.6,<3") == (2, 6)
+    assert lower_bound("==2.9.1") == (2, 9, 1)
+    assert lower_bound("<3") is None
+
+
+def test_binary_files_have_a_name_and_nothing_else() -> None:
+    found = extract("model.bin", "core", b"\0\1\2", EVERYTHING)
+    assert [(fact.kind, fact.name) for fact in found.facts] == [("file", "model.bin")]
