@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from codex_audit.capabilities.catalog import deep, load_catalog, wanted_facts
@@ -20,13 +23,17 @@ from codex_audit.tree.files import Tree, list_tree
 from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from codex_audit.capabilities.catalog import Catalog
     from codex_audit.outcome import CapturedError
+    from codex_audit.tree.files import TreeFile
 
 SNIPPET_LIMIT = 160
+# Below this many bytes, starting processes costs more than it saves.
+WORTH_PROCESSES = 4_000_000
+MOST_PROCESSES = 8
 
 
 def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> Scan:
@@ -70,19 +77,41 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
 
 
 def read_facts(tree: Tree, catalog: Catalog) -> list[FileFacts]:
-    """The facts of every file of the tree, in its order."""
-    signals = [*catalog.signals(), *deep(checklist_signals())]
-    interest = Interest([*wanted_facts(signals), ("file", "*", None), ("requirement", "*", None)])
-    found = []
-    for file in tree.files:
-        try:
-            source = tree.read(file.path)
-        except OSError as error:
-            problem = Problem(1, f"cannot be read: {error.strerror}")
-            found.append(FileFacts(file.path, file.role, 0, (), problem=problem))
-        else:
-            found.append(extract(file.path, file.role, source, interest))
-    return found
+    """The facts of every file, in the tree's order; a large tree is read by several processes."""
+    jobs = min(os.cpu_count() or 1, MOST_PROCESSES)
+    if jobs == 1 or sum(file.size for file in tree.files) < WORTH_PROCESSES:
+        return _Reader(tree.root, catalog).read(tree.files)
+    # Files of one directory cost alike: every n-th file gives each process the same share.
+    shares = [tree.files[start::jobs] for start in range(jobs)]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
+        found = {
+            file.path: file
+            for share in pool.map(_Reader(tree.root, catalog).read, shares)
+            for file in share
+        }
+    return [found[file.path] for file in tree.files]
+
+
+class _Reader:
+    """Reads files of one tree into facts; a process of its own can be given one."""
+
+    def __init__(self, root: Path, catalog: Catalog) -> None:
+        self._root = root
+        signals = [*catalog.signals(), *deep(checklist_signals())]
+        self._wanted = [*wanted_facts(signals), ("file", "*", None), ("requirement", "*", None)]
+
+    def read(self, files: Sequence[TreeFile]) -> list[FileFacts]:
+        interest = Interest(self._wanted)
+        found = []
+        for file in files:
+            try:
+                source = (self._root / file.path).read_bytes()
+            except OSError as error:
+                problem = Problem(1, f"cannot be read: {error.strerror}")
+                found.append(FileFacts(file.path, file.role, 0, (), problem=problem))
+            else:
+                found.append(extract(file.path, file.role, source, interest))
+        return found
 
 
 def _snippets(tree: Tree) -> Callable[[str, int], str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from codex_audit.proofs.child import in_tree, place_of
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_place_of_a_function_is_relative_to_the_root() -> None:

@@ -102,6 +102,7 @@ def test_wrong_filling_wrong_masks_and_wrong_lengths_fail() -> None:
         def encode_batch(
             self, texts: Sequence[str], *, max_length: int | None = None, pad_to: int | None = None
         ) -> Batch:
+            del max_length, pad_to
             return super().encode_batch(texts)
 
     assert "masked and holds id 9" in checks.padding(Fills(), TEXTS).summary

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import git
+
+from codex_audit.records import Answer, Status
+from codex_audit.scan import scan
+from codex_audit.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from codex_audit.records import Scan
+
+    Make = Callable[[dict[str, str]], Path]
+
+TRAIN = """\
+import random
+
+import torch
+
+random.seed(1)
+torch.manual_seed(1)
+model = torch.nn.Linear(2, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(10):
+    loss = model(torch.ones(2)).sum()
+    loss.backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, "ckpt.pt")
+"""
+
+
+def audit(root: Path) -> Scan:
+    return scan(root, load_settings(root))
+
+
+def test_a_training_script_is_read_with_its_lines(make_repository: Make) -> None:
+    root = make_repository({"train.py": TRAIN})
+    found = audit(root)
+    assert found.trains
+    checkpointing = found.capabilities["checkpointing_resume"]
+    assert checkpointing.status is Status.PARTIALLY
+    saved = checkpointing.criteria["optimizer_state_saved"]
+    assert saved.answer is Answer.MET
+    assert str(saved.evidence[0]) == "train.py:13"
+    assert "optimizer.state_dict()" in saved.evidence[0].snippet
+    rng = checkpointing.criteria["cpu_rng_restored"]
+    assert (rng.answer, rng.evidence) == (Answer.UNMET, ())
+    assert rng.gap
+    assert rng.remedy
+    assert found.provenance.commit == git(root, "rev-parse", "HEAD").strip()
+    assert found.provenance.dirty is False
+
+
+def test_the_checklist_follows_from_what_is_there(make_repository: Make) -> None:
+    found = audit(
+        make_repository({"train.py": TRAIN, "pyproject.toml": '[project]\nname = "x"\n'})
+    ).reproducibility
+    assert [(seed.rng, str(seed.evidence)) for seed in found.seeds] == [
+        ("python", "train.py:5"),
+        ("torch", "train.py:6"),
+    ]
+    assert found.lock_files == ()  # a pyproject.toml is not a lock file
+    text = " ".join(found.recommendations)
+    assert "numpy.random.seed" in text
+    assert "`random.seed`" not in text
+    assert "Lock the whole dependency set" in text
+
+
+def test_what_is_there_is_not_recommended(make_repository: Make) -> None:
+    extra = "import numpy\nnumpy.random.seed(0)\ntorch.use_deterministic_algorithms(True)\n"
+    found = audit(
+        make_repository({"train.py": TRAIN + extra, "uv.lock": "version = 1\n"})
+    ).reproducibility
+    assert found.lock_files == ("uv.lock",)
+    assert [str(one) for one in found.determinism] == ["train.py:16"]
+    assert not any(
+        "Seed every" in one or "Lock the" in one or "deterministic" in one
+        for one in found.recommendations
+    )
+
+
+def test_a_repository_that_trains_nothing(make_repository: Make) -> None:
+    found = audit(
+        make_repository({"app.py": "def main():\n    return 1\n", "README.md": "# App\n"})
+    )
+    assert not found.trains
+    assert {name for name, one in found.capabilities.items() if one.status is Status.NOT_APPLICABLE} >= {
+        "checkpointing_resume", "evaluation_metrics", "experiment_tracking", "training_engine",
+    }  # fmt: skip
+    assert not [
+        (name, key)
+        for name in (
+            "checkpointing_resume",
+            "training_engine",
+            "tokenization",
+            "evaluation_metrics",
+        )
+        for key, one in found.capabilities[name].criteria.items()
+        if one.answer is Answer.MET
+    ]
+
+
+def test_stubs_alone_are_stubbed(make_repository: Make) -> None:
+    stub = "\n\ndef save_checkpoint(path):\n    raise NotImplementedError\n"
+    source = TRAIN.replace(
+        '    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, "ckpt.pt")\n',
+        "",
+    )
+    found = audit(make_repository({"train.py": source + stub}))
+    checkpointing = found.capabilities["checkpointing_resume"]
+    assert checkpointing.status is Status.STUBBED
+    assert [str(one) for one in checkpointing.stubs] == ["train.py:15"]
+    assert [str(one) for one in found.repo_map.stubs] == ["train.py:15"]
+
+
+def test_the_repository_map_counts_lines_and_what_is_unfinished(make_repository: Make) -> None:
+    mapped = audit(
+        make_repository(
+            {
+                "a.py": "x = 1  # TODO: more\n\n\ndef later(): ...\n",
+                "b.md": "# B\n",
+                "third_party/c.py": "",
+            }
+        )
+    ).repo_map
+    assert (mapped.files, mapped.python_files, mapped.python_loc) == (2, 1, 4)
+    assert [str(one) for one in (*mapped.stubs, *mapped.markers)] == ["a.py:4", "a.py:1"]
+    assert mapped.stub_density == 500.0
+    assert [(one.name, one.files, one.lines) for one in mapped.languages] == [
+        ("Python", 1, 4),
+        ("Markdown", 1, 1),
+    ]
+    assert [(one.reason, one.count) for one in mapped.left_out] == [("vendored", 1)]
+
+
+def test_files_that_do_not_parse_are_named_and_not_fatal(make_repository: Make) -> None:
+    found = audit(
+        make_repository({"train.py": TRAIN, "old.py": "print 'two'\n", "bad.yaml": "a: [1\n"})
+    )
+    assert [(one.path, one.line) for one in found.repo_map.unparsed] == [
+        ("bad.yaml", 2),
+        ("old.py", 1),
+    ]
+    (error,) = found.errors
+    assert (error.phase, error.step) == (2, "repository_mapping")
+    assert "old.py:1" in error.message
+    assert found.capabilities["checkpointing_resume"].status is Status.PARTIALLY
+
+
+def test_nothing_is_imported_run_or_written(make_repository: Make) -> None:
+    trap = "import pathlib\npathlib.Path('trap').write_text('sprung')\nraise SystemExit('run')\n"
+    root = make_repository(
+        {
+            "setup.py": trap,
+            "conftest.py": trap,
+            "pkg/__init__.py": trap,
+            "sitecustomize.py": trap,
+            "torch.py": trap,
+        }
+    )
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    modules = set(sys.modules)
+    audit(root)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert not {"pkg", "torch", "conftest_trap"} & (set(sys.modules) - modules)
+
+
+def test_a_rule_that_crashes_makes_its_criterion_unknown(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from codex_audit.capabilities import evaluate
+
+    good = evaluate._Evaluation._provided
+
+    def crash(self: object, key: str) -> object:
+        if key == "training_engine.gradient_clipping":
+            raise ZeroDivisionError("broken rule")
+        return good(self, key)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate._Evaluation, "_provided", crash)
+    found = audit(make_repository({"train.py": TRAIN}))
+    assert (
+        found.capabilities["training_engine"].criteria["gradient_clipping"].answer is Answer.UNKNOWN
+    )
+    assert [(one.phase, one.message) for one in found.errors] == [(3, "broken rule")]
+    assert found.capabilities["checkpointing_resume"].status is Status.PARTIALLY
+
+
+def test_settings_declare_what_does_not_apply(make_repository: Make) -> None:
+    declared = '[tool.codex-audit.not-applicable]\ndeployment = "run by hand"\n"checkpointing_resume.retention" = "one run"\n'
+    found = audit(make_repository({"train.py": TRAIN, "pyproject.toml": declared}))
+    assert found.capabilities["deployment"].status is Status.NOT_APPLICABLE
+    retention = found.capabilities["checkpointing_resume"].criteria["retention"]
+    assert (retention.answer, retention.reason) == (Answer.NOT_APPLICABLE, "settings: one run")
+
+
+def test_declaring_something_unknown_is_refused_by_file_and_key(make_repository: Make) -> None:
+    root = make_repository(
+        {"pyproject.toml": '[tool.codex-audit.not-applicable]\n"training.loop" = "x"\n'}
+    )
+    with pytest.raises(
+        SettingsError, match=r"pyproject.toml: \[tool.codex-audit\] not-applicable.*training.loop"
+    ):
+        audit(root)
+
+
+def test_an_empty_directory_is_a_repository_with_nothing_in_it(tmp_path: Path) -> None:
+    found = audit(tmp_path)
+    assert (found.repo_map.files, found.repo_map.stub_density) == (0, 0.0)
+    assert not found.trains

@@ -1,0 +1,89 @@
+"""Generators are seeded, carried through a file, and put back."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from codex_ml import seeding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def draws() -> tuple[Any, ...]:
+    numpy = np.random
+    return random.gauss(0, 1), float(numpy.standard_normal()), torch.randn(3).tolist()
+
+
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others() -> None:
+    seeding.seed_everything(7)
+    first = draws()
+    seeding.seed_everything(7)
+    assert draws() == first
+    seeding.seed_everything(8)
+    assert all(a != b for a, b in zip(draws(), first, strict=True))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_cannot_take_is_refused(seed: int) -> None:
+    with pytest.raises(ValueError, match="NumPy"):
+        seeding.seed_everything(seed)
+
+
+def test_the_state_survives_a_weights_only_file_in_the_middle_of_a_gaussian_pair(
+    tmp_path: Path,
+) -> None:
+    seeding.seed_everything(7)
+    draws()  # each library now holds the second half of a pair
+    torch.save(seeding.capture(), tmp_path / "rng.pt")
+    expected = [draws() for _ in range(3)]
+    seeding.seed_everything(1)
+    seeding.restore(torch.load(tmp_path / "rng.pt", weights_only=True))
+    assert [draws() for _ in range(3)] == expected
+
+
+def test_untouched_leaves_no_trace_even_after_an_error() -> None:
+    seeding.seed_everything(7)
+    expected = draws()
+    seeding.seed_everything(7)
+    with pytest.raises(RuntimeError, match="inside"), seeding.untouched():
+        draws()
+        raise RuntimeError("inside")
+    assert draws() == expected
+
+
+def test_a_state_of_another_number_of_devices_is_refused_unless_asked_for() -> None:
+    state = seeding.capture()
+    state["cuda"] = [*state["cuda"], torch.zeros(16, dtype=torch.uint8)]
+    with pytest.raises(seeding.RngStateError, match="resume on as many devices"):
+        seeding.restore(state)
+    seeding.restore(state, strict=False)
+
+
+def test_determinism_is_switched_on_and_off_in_a_process_of_its_own() -> None:
+    code = """
+import os, torch
+from codex_ml import seeding
+seeding.deterministic()
+assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+assert torch.are_deterministic_algorithms_enabled()
+assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+seeding.deterministic(enabled=False)
+assert not torch.are_deterministic_algorithms_enabled()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_too_late_for_cublas_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    with pytest.raises(seeding.DeterminismError, match="start the process with CUBLAS_WORKSPACE"):
+        seeding.deterministic()
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -1,0 +1,91 @@
+"""Text comes back, batches are padded, files are verified."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from codex_ml.tokenization import BOS, EOS, PAD, HuggingFaceTokenizer, Tokenizer
+
+CORPUS = ["the cat sat on the mat", "the dog sat on the log", "caf\u00e9 \u4f60\u597d"] * 5
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> HuggingFaceTokenizer:
+    return HuggingFaceTokenizer.train(CORPUS, vocab_size=300)
+
+
+def test_it_keeps_the_protocol(tokenizer: HuggingFaceTokenizer) -> None:
+    subject: Tokenizer = tokenizer
+    assert subject.vocab_size <= 300
+    assert subject.special_ids == {PAD: 0, BOS: 1, EOS: 2}
+    assert subject.pad_id == 0
+
+
+def test_merges_are_learnt_and_text_comes_back(tokenizer: HuggingFaceTokenizer) -> None:
+    assert len(tokenizer.encode("the cat", special=False)) < len("the cat")
+    for text in ("", " the  cat ,\r\n", "\U0001f468\u200d\U0001f469", "<pad> is <eos> text"):
+        ids = tokenizer.encode(text)
+        assert (ids[0], ids[-1]) == (1, 2)
+        assert not {0, 1, 2} & set(ids[1:-1])
+        assert tokenizer.decode(ids) == text
+
+
+def test_batches_are_cut_and_padded_and_single_texts_are_not(
+    tokenizer: HuggingFaceTokenizer,
+) -> None:
+    texts = ["the", "the cat sat on the mat", ""]
+    batch = tokenizer.encode_batch(texts, max_length=5, pad_to=6)
+    assert [len(row) for row in batch.ids] == [6, 6, 6]
+    assert batch.ids[1][0] == 1
+    assert batch.ids[1][4:] == [2, 0]
+    assert batch.mask[1] == [1, 1, 1, 1, 1, 0]
+    assert batch.ids[2] == [1, 2, 0, 0, 0, 0]
+    assert len(tokenizer.encode(texts[1])) > 5
+    assert tokenizer.encode_batch([]).ids == []
+
+
+def test_lengths_that_cannot_be_are_refused(tokenizer: HuggingFaceTokenizer) -> None:
+    with pytest.raises(ValueError, match="leave no room"):
+        tokenizer.encode_batch(["a"], max_length=2)
+    with pytest.raises(ValueError, match="pad_to=3: a text has"):
+        tokenizer.encode_batch(["the cat sat"], pad_to=3)
+    with pytest.raises(ValueError, match="take 259"):
+        HuggingFaceTokenizer.train(CORPUS, vocab_size=258)
+
+
+def test_a_saved_file_has_a_hash_and_another_file_is_refused(
+    tokenizer: HuggingFaceTokenizer, tmp_path: Path
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    digest = tokenizer.save(path)
+    assert digest == tokenizer.hash
+    loaded = HuggingFaceTokenizer.load(path, expected_hash=digest)
+    assert loaded.hash == digest
+    assert loaded.encode(CORPUS[2]) == tokenizer.encode(CORPUS[2])
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(ValueError, match="another tokenizer than the model was trained with"):
+        HuggingFaceTokenizer.load(path, expected_hash=digest)
+
+
+def test_declared_padding_is_used_and_an_unknown_token_refused(
+    tokenizer: HuggingFaceTokenizer, tmp_path: Path
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(path)
+    path.write_text(path.read_text().replace(PAD, "<fill>"))
+    assert HuggingFaceTokenizer.load(path).pad_id == 0
+    with pytest.raises(ValueError, match="no token '<none>'"):
+        HuggingFaceTokenizer.load(path, pad="<none>")
+
+
+def test_training_twice_gives_the_same_tokenizer(tokenizer: HuggingFaceTokenizer) -> None:
+    assert HuggingFaceTokenizer.train(CORPUS, vocab_size=300).hash == tokenizer.hash
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(ModuleNotFoundError, match=r"codex-audit\[tokenizer\]"):
+        HuggingFaceTokenizer.train(CORPUS)
