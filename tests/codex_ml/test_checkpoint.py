@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -17,6 +17,9 @@ from codex_ml.checkpoint import (
     DamagedError,
     FormatError,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WEIGHTS = {"w": torch.arange(6.0).reshape(2, 3), "half": torch.ones(2, dtype=torch.bfloat16)}
 

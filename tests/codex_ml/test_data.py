@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_every_sample_comes_once_an_epoch_in_a_new_order(size: int) -> None:
     subject = loader(size)
     first, second = rows(subject), rows(subject)
     assert len(first) == len(subject)
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(size))
+    assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(size))
     if size > 2:
         assert first != second
 

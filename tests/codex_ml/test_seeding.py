@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import random
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,9 +52,14 @@ def test_untouched_leaves_no_trace_even_after_an_error() -> None:
     seeding.seed_everything(7)
     expected = draws()
     seeding.seed_everything(7)
-    with pytest.raises(RuntimeError, match="inside"), seeding.untouched():
+
+    @seeding.untouched()
+    def fails() -> None:
         draws()
         raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fails()
     assert draws() == expected
 
 
@@ -67,18 +71,19 @@ def test_a_state_of_another_number_of_devices_is_refused_unless_asked_for() -> N
     seeding.restore(state, strict=False)
 
 
-def test_determinism_is_switched_on_and_off_in_a_process_of_its_own() -> None:
-    code = """
-import os, torch
-from codex_ml import seeding
-seeding.deterministic()
-assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-assert torch.are_deterministic_algorithms_enabled()
-assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
-seeding.deterministic(enabled=False)
-assert not torch.are_deterministic_algorithms_enabled()
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_determinism_is_switched_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    try:
+        seeding.deterministic()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+    finally:
+        seeding.deterministic(enabled=False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.deterministic
 
 
 def test_too_late_for_cublas_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from codex_ml.tokenization import BOS, EOS, PAD, HuggingFaceTokenizer, Tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CORPUS = ["the cat sat on the mat", "the dog sat on the log", "caf\u00e9 \u4f60\u597d"] * 5
 

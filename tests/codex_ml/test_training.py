@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_accumulation_equals_the_large_batch_and_a_loop_by_hand(
     trainer = make(TrainerConfig(accumulate=accumulate, clip_norm=clip), batch=batch)
     losses = trainer.train(7)
     by_hand = make(batch=4)
-    expected = []
+    expected: list[float] = []
     model, optimizer = by_hand.model, by_hand.optimizer
     while len(expected) < 7:
         for data in by_hand.loader:
@@ -213,7 +214,7 @@ def test_the_rate_warms_up_falls_and_is_applied() -> None:
     values = [factor(step) for step in range(25)]
     assert values[:4] == [0.25, 0.5, 0.75, 1.0]
     assert values[4] == 1.0
-    assert all(b < a for a, b in zip(values[4:20], values[5:21], strict=True))
+    assert all(b < a for a, b in pairwise(values[4:21]))
     assert values[20:] == pytest.approx([0.1] * 5)
     trainer = make(schedule=factor)
     rates = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ from codex_audit.tree.requirement_facts import lower_bound
 from codex_audit.tree.roles import RANK
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from codex_audit.capabilities.model import Signal
 
 _ALL = frozenset(RANK)
+_SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-])")
 _RUNNING = frozenset({"core", "script"})
 # Where a signal names no roles: code counts where it runs, prose wherever a reader finds it.
 _DEFAULT_ROLES = {
@@ -42,12 +43,19 @@ class Facts:
 
     def __init__(self, files: Sequence[FileFacts]) -> None:
         self._index: dict[str, dict[str, list[tuple[FileFacts, Fact]]]] = {}
+        self._weights: dict[str, int] = {}
         for file in files:
+            package = _package(file.path)
+            self._weights[package] = self._weights.get(package, 0) + file.lines
             for fact in file.facts:
                 names = self._index.setdefault(fact.kind, {})
                 names.setdefault(fact.name, []).append((file, fact))
                 if fact.alt:
                     names.setdefault(fact.alt, []).append((file, fact))
+
+    def weight(self, path: str) -> int:
+        """How much of the tree's text lies in the package of `path`: its main one has the most."""
+        return self._weights.get(_package(path), 0)
 
     def named(self, kind: str, patterns: tuple[str, ...]) -> Iterator[tuple[FileFacts, Fact]]:
         """Facts of `kind` whose name fits one of the patterns, each once."""
@@ -77,14 +85,26 @@ class Matcher:
         self._seen: dict[int, tuple[Signal, list[Hit]]] = {}
 
     def first(self, signals: Iterable[Signal]) -> list[Hit]:
-        """The places of all signals, best first: by role, then by the signals' order."""
+        """The places of all signals, best first.
+
+        Core code before scripts before the rest, what is current before what calls itself old,
+        then in the signals' order, the tree's main package first.
+        """
         ranked = [
-            (RANK.get(hit.role, len(RANK)), order, hit)
+            (
+                RANK.get(hit.role, len(RANK)),
+                bool(_SUPERSEDED.search(hit.path)),
+                order,
+                -self._facts.weight(hit.path),
+                hit.path,
+                hit.line,
+                hit,
+            )
             for order, signal in enumerate(signals)
             for hit in self.hits(signal)
         ]
-        ranked.sort(key=lambda item: (item[0], item[1], item[2].path, item[2].line))
-        return list(dict.fromkeys(hit for _, _, hit in ranked))
+        ranked.sort(key=lambda item: item[:-1])
+        return list(dict.fromkeys(item[-1] for item in ranked))
 
     def hits(self, signal: Signal) -> list[Hit]:
         """The places where `signal` holds; none when it does not."""
@@ -145,6 +165,11 @@ class Matcher:
         ]
 
 
+def _package(path: str) -> str:
+    parts = path.removeprefix("src/").split("/")
+    return parts[0] if len(parts) > 1 else ""
+
+
 def _everywhere(_hit: Hit) -> object:
     return None
 
@@ -176,6 +201,9 @@ def _tests(signal: Signal) -> list[Callable[[FileFacts, Fact], bool]]:
     if signal.path:
         path_fits = _fits(signal.path)
         tests.append(lambda file, _fact: path_fits(file.path))
+    if signal.not_path:
+        path_denied = _fits(signal.not_path)
+        tests.append(lambda file, _fact: not path_denied(file.path))
     if signal.tag:
         tag_fits = _fits(signal.tag)
         tests.append(lambda _file, fact: any(map(tag_fits, fact.tags)))

@@ -34,7 +34,7 @@ class Signal(
         tag: globs of which one must fit one of the fact's tags (bases, decorators, flags).
         not_tag: globs of which none may fit.
         scope: regular expression searched in the enclosing `Class.function`.
-        path: globs of which one must fit the file's path.
+        path: globs of which one must fit the file's path; `not_path`: of which none may.
         roles: roles of file that count; those of running code where none are given.
         at_least: number of different files that must show it.
         min: for `requirement`, the lowest version that its lower bound must reach.
@@ -76,6 +76,7 @@ class Signal(
     not_tag: Globs = ()
     scope: str | None = None
     path: Globs = ()
+    not_path: Globs = ()
     roles: tuple[str, ...] = ()
     at_least: int = 1
     min: str | None = None

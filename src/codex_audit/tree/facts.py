@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TEXT_LIMIT = 300
+# The parameters of a command can be many, and their defaults are settings.
+SIGNATURE_LIMIT = 2000
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, array_like=True):

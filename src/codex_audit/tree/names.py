@@ -57,7 +57,7 @@ def dotted(node: ast.expr, scope: Scope) -> tuple[str, str]:
     return ".".join(["?", *reversed(parts)]), ""
 
 
-def made_by(value: ast.expr, scope: Scope) -> str | None:
+def made_by(value: ast.expr | None, scope: Scope) -> str | None:
     """The class whose call gives `value`, where it is one: its name is capitalised."""
     if isinstance(value, ast.Call):
         name, _ = dotted(value.func, scope)

@@ -7,7 +7,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from codex_audit.tree.facts import Fact, FileFacts, Problem, collapse
+from codex_audit.tree.facts import SIGNATURE_LIMIT, Fact, FileFacts, Problem, collapse
 from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
 from codex_audit.tree.stubs import is_exempt_class, is_stub
 
@@ -177,7 +177,13 @@ class _Walker:
             tags += ["stub"] if stub else []
             tags += ["raises-notimplemented"] if is_stub(node, [], only_raise=True) else []
             tags += ["async"] if isinstance(node, ast.AsyncFunctionDef) else []
-            self._add("def", node.name, node, collapse(ast.unparse(node.args)), tuple(tags))
+            self._add(
+                "def",
+                node.name,
+                node,
+                collapse(ast.unparse(node.args), SIGNATURE_LIMIT),
+                tuple(tags),
+            )
         for default in [*node.args.defaults, *node.args.kw_defaults]:
             if default is not None:
                 self._expression(default)
@@ -230,9 +236,11 @@ class _Walker:
                     if made:
                         self._scope.known[f"self.{target.attr}"] = made
 
-    def _learn(self, target: ast.expr, value: ast.expr) -> None:
+    def _learn(
+        self, target: ast.expr, value: ast.expr | None, annotation: ast.expr | None = None
+    ) -> None:
         if isinstance(target, ast.Name):
-            made = made_by(value, self._scope)
+            made = made_by(value, self._scope) or annotated_class(annotation, self._scope)
             if made:
                 self._scope.known[target.id] = made
             elif target.id in self._scope.known:
@@ -251,8 +259,8 @@ class _Walker:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for target in targets:
             self._target(node, target)
-            if isinstance(node, ast.Assign) and node.value is not None:
-                self._learn(target, node.value)
+            if not isinstance(node, ast.AugAssign):
+                self._learn(target, node.value, getattr(node, "annotation", None))
         if node.value is not None:
             self._expression(node.value)
 

@@ -110,3 +110,18 @@ def test_requirements_are_judged_by_their_lower_bound() -> None:
 def test_signals_that_ask_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"signal|none"):
         find({"pkg/a.py": SAVER}, wrong)
+
+
+def test_the_main_package_comes_first_and_what_is_superseded_last() -> None:
+    files = {
+        "contrib/a.py": SAVER,
+        "kit/legacy_main.py": SAVER,
+        "kit/main.py": SAVER,
+        "kit/more.py": "x = 1\n" * 50,
+    }
+    assert [path for path, _ in find(files, SAVE)] == [
+        "kit/main.py",
+        "contrib/a.py",
+        "kit/legacy_main.py",
+    ]
+    assert [path for path, _ in find(files, {**SAVE, "not_path": "kit/*"})] == ["contrib/a.py"]

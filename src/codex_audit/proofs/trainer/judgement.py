@@ -25,7 +25,8 @@ Measured = dict[str, float | int | str | bool | None]
 class Run(msgspec.Struct, frozen=True):
     """One process's run. `loaded` is the subject right after it loaded a checkpoint.
 
-    `other_losses` are those of another run, under another seed.
+    `other_losses` are those of another run, under another seed; `other_error` says why there
+    are none.
     """
 
     losses: tuple[float, ...]
@@ -33,6 +34,7 @@ class Run(msgspec.Struct, frozen=True):
     places: dict[str, Evidence]
     loaded: Snapshot | None = None
     other_losses: tuple[float, ...] = ()
+    other_error: str = ""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -60,9 +62,9 @@ def judge(trial: Trial) -> tuple[Check, ...]:
         checks += [_resume_bit_exact(trial), _rng_restored(trial)]
         if straight.final.order is not None:
             checks.append(_data_order_continues(trial))
-    if "again" in runs:
-        checks.append(_same_seed_same_bits(straight, runs["again"]))
-        checks.append(_different_seed_differs(straight, runs["again"]))
+    if "interrupted" in runs:
+        checks.append(_same_seed_same_bits(straight, runs["interrupted"]))
+    checks.append(_different_seed_differs(trial))
     return tuple(checks)
 
 
@@ -264,42 +266,37 @@ def _data_order_continues(trial: Trial) -> Check:
     )
 
 
-def _same_seed_same_bits(straight: Run, again: Run) -> Check:
-    step = _first_different(straight.losses, again.losses)
-    difference = tensor_difference(straight.final, again.final)
-    streams = _streams(straight.final, again.final)
-    seen = []
-    if step is not None:
-        seen.append(f"losses differ from step {step}")
-    if difference is not None:
-        seen.append(f"first tensor that differs is `{difference.name}` ({difference.note})")
-    if streams:
-        seen.append(f"the next random numbers differ ({', '.join(streams)}): not seeded")
-    good = not seen
+def _same_seed_same_bits(straight: Run, interrupted: Run) -> Check:
+    count = len(interrupted.losses)
+    step = _first_different(straight.losses[:count], interrupted.losses)
+    if step is None:
+        summary = f"{count} losses of two processes with one seed agree to the bit"
+    else:
+        shown = _losses_at(straight.losses, interrupted.losses, step)
+        summary = f"two processes with one seed: losses differ from step {step}{shown}"
     return _check(
         "same_seed_same_bits",
-        good=good,
-        summary="two processes with one seed agree to the bit"
-        if good
-        else f"two processes with one seed: {'; '.join(seen)}",
+        good=step is None,
+        summary=summary,
         evidence=straight.places.get("factory", straight.places.get("train")),
-        measured={
-            "first_different_step": step,
-            "different_tensors": difference.count if difference else 0,
-            "max_abs_distance": _json(difference.max_abs) if difference else 0.0,
-        },
+        measured={"steps_compared": count, "first_different_step": step},
     )
 
 
-def _different_seed_differs(straight: Run, again: Run) -> Check:
-    other = again.other_losses
+def _different_seed_differs(trial: Trial) -> Check:
+    straight, interrupted = trial.runs["straight"], trial.runs.get("interrupted")
+    other = straight.other_losses
     count = len(other)
     step = _first_different(straight.losses[:count], other)
-    if _first_different(straight.losses[:count], again.losses[:count]) is not None:
-        # Then other losses say nothing of the seed, and neither would equal ones.
-        return Check(
-            "different_seed_differs", Verdict.SKIP, "not judged: one seed already gives two runs"
-        )
+    if straight.other_error:
+        why = f"not judged: a second run in one process ended with {straight.other_error}"
+        return Check("different_seed_differs", Verdict.SKIP, why)
+    if interrupted is not None and _first_different(
+        straight.losses[: trial.half], interrupted.losses
+    ):
+        # Then other losses say nothing of the seed.
+        why = "not judged: one seed already gives two runs"
+        return Check("different_seed_differs", Verdict.SKIP, why)
     if step is not None:
         summary = f"another seed gives other losses from step {step}"
     else:

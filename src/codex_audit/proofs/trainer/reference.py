@@ -7,6 +7,7 @@ has seven steps, so an interruption rarely falls on its end.
 
 from __future__ import annotations
 
+import importlib
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+# The first optimizer would import this, seconds later: here it is done while a run still waits.
+importlib.import_module("torch._dynamo")
 
 _SAMPLES, _SYMBOLS, _WIDTH, _IGNORED = 26, 16, 24, -100
 _BLANKED, _SHIFTED, _JITTER = 0.1, 0.1, 0.02

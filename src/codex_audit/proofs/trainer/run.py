@@ -15,6 +15,7 @@ from codex_audit.proofs.trainer.subject import METHODS, Subject, build, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_PATIENCE = 0.01
 REFERENCE = "codex_audit.proofs.trainer.reference:create"
 
 
@@ -26,6 +27,8 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     started = time.monotonic()
     name = spec["factory"] or REFERENCE
     factory = resolve(name)
+    if spec["mode"] == "resumed":
+        _wait_for(Path(spec["go"]))
     # The factory's module has imported its torch by now, whichever that is.
     from codex_audit.proofs.trainer.bits import dump, next_draws  # noqa: PLC0415
 
@@ -53,16 +56,18 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     if spec["mode"] == "interrupted":
         subject.save(directory)
     result["final"] = snapshot("final")
-    if "other_seed" in spec:
-        result["other_losses"] = _with_other_seed(spec, factory, name)
     result["seconds"] = time.monotonic() - started
     report(result)
+    if spec["mode"] == "straight":
+        report(result | _with_other_seed(spec, factory, name))
     if spec["mode"] == "interrupted":
         _run_on(spec, subject)
 
 
-def _with_other_seed(spec: dict[str, Any], factory: Callable[..., Any], name: str) -> list[str]:
-    """The first losses under another seed.
+def _with_other_seed(
+    spec: dict[str, Any], factory: Callable[..., Any], name: str
+) -> dict[str, Any]:
+    """The first losses under another seed, or why there are none.
 
     That this process has drawn random numbers before hides nothing: who seeds by a number of
     his own gives the first run's losses again, and who does not seed at all fails the check
@@ -70,8 +75,18 @@ def _with_other_seed(spec: dict[str, Any], factory: Callable[..., Any], name: st
     """
     directory = Path(spec["directory"]) / "other"
     directory.mkdir(exist_ok=True)
-    subject = build(factory, name, (spec["other_seed"], spec["device"], directory))
-    return [float(loss).hex() for loss in subject.train(spec["other_steps"])]
+    try:
+        subject = build(factory, name, (spec["other_seed"], spec["device"], directory))
+        losses = subject.train(spec["other_steps"])
+    except Exception as error:  # noqa: BLE001 - one run a process is all that a subject promises
+        return {"other_error": f"{type(error).__name__}: {error}"}
+    return {"other_losses": [float(loss).hex() for loss in losses]}
+
+
+def _wait_for(path: Path) -> None:
+    """Wait, with all modules imported, until the interrupted run has been killed."""
+    while not path.exists():
+        time.sleep(_PATIENCE)
 
 
 def _run_on(spec: dict[str, Any], subject: Subject) -> None:

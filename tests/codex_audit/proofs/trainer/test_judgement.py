@@ -41,10 +41,9 @@ def run_of(losses: tuple[float, ...], final: Snapshot | None = None, **more: obj
 
 def trial(**changed_runs: Run) -> Trial:
     runs = {
-        "straight": run_of(LOSSES),
+        "straight": run_of(LOSSES, other_losses=(9.0, 8.0)),
         "interrupted": run_of(LOSSES[:HALF]),
         "resumed": run_of(LOSSES[HALF:], loaded=snapshot()),
-        "again": run_of(LOSSES, other_losses=(9.0, 8.0)),
     }
     return Trial(HALF, runs | changed_runs, exit_code=-9, steps_past=3)
 
@@ -127,17 +126,24 @@ def test_without_an_order_there_is_no_such_check() -> None:
     assert "data_order_continues" not in verdicts(subject)
 
 
-def test_two_processes_that_differ_in_one_generator_fail() -> None:
-    subject = trial(
-        again=run_of(LOSSES, snapshot(draws={**DRAWS, "python": "0"}), other_losses=(9.0,))
-    )
-    assert failed(subject) == {"same_seed_same_bits"}
-    assert "(python): not seeded" in summary(subject, "same_seed_same_bits")
+def test_two_processes_that_differ_in_one_bit_fail_and_the_seed_is_not_judged() -> None:
+    losses = (*LOSSES[:3], math.nextafter(LOSSES[3], 2), *LOSSES[4:HALF])
+    subject = trial(interrupted=run_of(losses))
+    assert failed(subject) == {"same_seed_same_bits", "resume_bit_exact"}
+    assert "losses differ from step 4" in summary(subject, "same_seed_same_bits")
+    assert "not repeatable even before the checkpoint (step 4)" in likely_cause(subject)
+    assert verdicts(subject)["different_seed_differs"] is Verdict.SKIP
 
 
 def test_a_seed_without_effect_fails() -> None:
-    subject = trial(again=run_of(LOSSES, other_losses=LOSSES[:5]))
+    subject = trial(straight=run_of(LOSSES, other_losses=LOSSES[:5]))
     assert failed(subject) == {"different_seed_differs"}
+
+
+def test_a_second_run_that_a_process_does_not_allow_is_said_and_no_pass() -> None:
+    subject = trial(straight=run_of(LOSSES, other_error="RuntimeError: already initialized"))
+    assert verdicts(subject)["different_seed_differs"] is Verdict.SKIP
+    assert "already initialized" in summary(subject, "different_seed_differs")
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -180,4 +186,4 @@ def test_the_shape_of_a_falling_loss_does_not_matter() -> None:
 
 
 def test_without_a_straight_run_nothing_is_judged() -> None:
-    assert judge(Trial(HALF, {"again": run_of(LOSSES)})) == ()
+    assert judge(Trial(HALF, {"interrupted": run_of(LOSSES)})) == ()
