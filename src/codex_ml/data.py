@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -157,7 +155,9 @@ class ResumableLoader(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """The batches left in this epoch."""
         # A loader draws a base seed from the global generator whenever it is iterated, so a
-        # resumed run would draw once more than one that was not; this one has its own.
+        # resumed run would draw once more than one that was not; this one has its own. From
+        # that seed torch seeds itself, Python and NumPy in each worker, all differently
+        # (https://docs.pytorch.org/docs/stable/data.html#data-loading-randomness).
         generator = torch.Generator()
         generator.manual_seed(_mix(self.sampler.seed, self.sampler.epoch, 1))
         loader: DataLoader[Any] = DataLoader(
@@ -166,7 +166,6 @@ class ResumableLoader(Generic[T]):
             sampler=self.sampler,
             num_workers=self._workers,
             collate_fn=self._collate,
-            worker_init_fn=seed_worker,
             generator=generator,
         )
         left = len(self.sampler)
@@ -191,19 +190,6 @@ class ResumableLoader(Generic[T]):
                 f"{self.batch_size}; resume with the same batch size"
             )
         self.sampler.load_state_dict(state)
-
-
-def seed_worker(worker: int) -> None:
-    """Seed Python and NumPy in a loader's worker, for `worker_init_fn`.
-
-    torch seeds itself from the loader's generator; the other two would be copies of the
-    parent's, equal in every worker
-    (https://docs.pytorch.org/docs/stable/notes/randomness.html#dataloader).
-    """
-    del worker  # torch's seed differs a worker already
-    seed = torch.initial_seed() % 2**32
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global generator is the one that augmentations use
 
 
 def _mix(*numbers: int) -> int:

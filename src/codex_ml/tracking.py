@@ -85,6 +85,10 @@ class MlflowTracker:
         self._mlflow = importlib.import_module("mlflow")
         self._local = JsonlTracker(directory)
         self._mlflow.set_tracking_uri(uri or f"sqlite:///{(directory / 'mlflow.db').resolve()}")
+        if uri is None and self._mlflow.get_experiment_by_name(experiment) is None:
+            # Otherwise its artifacts go to wherever the process was started.
+            artifacts = (directory / "artifacts").resolve().as_uri()
+            self._mlflow.create_experiment(experiment, artifact_location=artifacts)
         self._mlflow.set_experiment(experiment)
         self._mlflow.start_run()
         self._alive = True

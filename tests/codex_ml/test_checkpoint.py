@@ -135,6 +135,10 @@ def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
     for step, loss in enumerate([0.9, 0.2, 0.5, float("nan"), 0.4], start=1):
         save(store, step, loss)
     assert steps(store) == [2, 4, 5]
+    first_nan = CheckpointStore(tmp_path / "nan", keep_last=1, metric="loss")
+    for step, loss in enumerate([float("nan"), 0.9, 0.2, 0.5], start=1):
+        save(first_nan, step, loss)
+    assert steps(first_nan) == [3, 4]
     largest = CheckpointStore(tmp_path / "max", keep_last=1, metric="loss", mode="max")
     for step, loss in enumerate([0.9, 0.2, 0.5], start=1):
         save(largest, step, loss)

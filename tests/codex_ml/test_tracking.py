@@ -108,11 +108,12 @@ def test_mlflow_gets_everything_until_it_fails_and_the_file_all_of_it(
     tracker.log_metrics({"loss": 3.0}, 3)
     tracker.close()
     names = [name for name, _ in fake.calls]
-    assert names[:6] == [
-        "set_tracking_uri", "set_experiment", "start_run", "log_params", "log_dict", "log_metrics",
+    assert names[:8] == [
+        "set_tracking_uri", "get_experiment_by_name", "create_experiment", "set_experiment",
+        "start_run", "log_params", "log_dict", "log_metrics",
     ]  # fmt: skip
     assert names.count("log_metrics") == 2
-    assert fake.calls[3][1] == ({"lr": 0.1},)
+    assert fake.calls[5][1] == ({"lr": 0.1},)
     assert [line["step"] for line in lines(tmp_path) if line["kind"] == "metrics"] == [1, 2, 3]
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from codex_audit import __version__
 from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal, SubjectRule
-from codex_audit.tree.facts import name_matcher, union
+from codex_audit.tree.patterns import name_matcher, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

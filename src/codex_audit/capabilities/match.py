@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.capabilities.catalog import globs
-from codex_audit.tree.facts import Fact, FileFacts, name_matcher, union
+from codex_audit.tree.patterns import name_matcher, union
 from codex_audit.tree.requirement_facts import lower_bound
 from codex_audit.tree.roles import RANK
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from codex_audit.capabilities.model import Signal
+    from codex_audit.tree.facts import Fact, FileFacts
 
 _ALL = frozenset(RANK)
 _SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-])")

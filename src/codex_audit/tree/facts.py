@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from fnmatch import translate
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.tree.patterns import name_matcher, union
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    import re
+    from collections.abc import Iterable, Mapping
 
 TEXT_LIMIT = 300
 # The parameters of a command can be many, and their defaults are settings.
@@ -107,56 +108,6 @@ class _Names:
             )
             self._known[name] = expressions if fitting else None
         return self._known[name]
-
-
-def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A predicate for names that fit any of the patterns: globs, or `re:` and an expression.
-
-    `*` crosses everything. Whole names and `*.tail` are looked up; the rest is one expression.
-
-    Raises:
-        re.error: an expression is not valid.
-    """
-    exact: set[str] = set()
-    tails: set[str] = set()
-    rest: list[str] = []
-    for pattern in patterns:
-        if pattern == "*":
-            return lambda _name: True
-        if pattern.startswith("re:"):
-            rest.append(pattern[3:])
-        elif not _is_glob(pattern):
-            exact.add(pattern)
-        elif pattern.startswith("*.") and not _is_glob(pattern[2:]) and "." not in pattern[2:]:
-            tails.add(pattern[2:])
-        else:
-            rest.append(translate(pattern))
-    expression = union(rest) if rest else None
-
-    def matches(name: str) -> bool:
-        if name in exact:
-            return True
-        head, dot, tail = name.rpartition(".")
-        if dot and head and tail in tails:
-            return True
-        return expression is not None and expression.fullmatch(name) is not None
-
-    return matches
-
-
-def union(expressions: Sequence[str]) -> re.Pattern[str]:
-    """One expression for any of several, each with flags of its own."""
-    return re.compile("|".join(_flags_inside(expression) for expression in expressions))
-
-
-def _is_glob(pattern: str) -> bool:
-    return any(mark in pattern for mark in "*?[")
-
-
-def _flags_inside(expression: str) -> str:
-    """`(?i)x` as `(?i:x)`, so that it can be one alternative of many."""
-    found = re.match(r"\(\?([aimsx]+)\)", expression)
-    return f"(?{found.group(1)}:{expression[found.end() :]})" if found else f"(?:{expression})"
 
 
 def collapse(text: str, limit: int = TEXT_LIMIT) -> str:

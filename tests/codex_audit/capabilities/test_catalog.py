@@ -69,7 +69,7 @@ def test_the_version_follows_the_rules() -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_its_key(text: str, message: str) -> None:
-    with pytest.raises(CatalogError, match="x.toml") as caught:
+    with pytest.raises(CatalogError, match=r"x\.toml") as caught:
         module._read("x.toml", text, CapabilityRule)
     assert message in str(caught.value)
 
