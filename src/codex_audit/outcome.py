@@ -182,10 +182,10 @@ def read_outcome(path: Path) -> Outcome:
         raise OutcomeError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     try:
         version = msgspec.json.decode(data, type=_Version).schema_version
-        if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
             raise OutcomeError(
                 f"{path}: schema_version {version!r} is not readable by this version, which reads "
-                f"{SCHEMA_VERSION.split('.')[0]}.x; {remedy} with this codex-audit"
+                f"{SCHEMA_VERSION.partition('.')[0]}.x; {remedy} with this codex-audit"
             )
         return msgspec.json.decode(data, type=Outcome)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import git
 
+from codex_audit.capabilities import evaluate
 from codex_audit.records import Answer, Status
 from codex_audit.scan import scan
 from codex_audit.settings import SettingsError, load_settings
@@ -174,8 +175,6 @@ def test_nothing_is_imported_run_or_written(make_repository: Make) -> None:
 def test_a_rule_that_crashes_makes_its_criterion_unknown(
     make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from codex_audit.capabilities import evaluate
-
     good = evaluate._Evaluation._provided
 
     def crash(self: object, key: str) -> object:

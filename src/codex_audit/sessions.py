@@ -1,0 +1,109 @@
+"""Registers the gates as sessions of anyone's noxfile.
+
+    # /// script
+    # dependencies = ["nox[uv]", "codex-audit"]
+    # ///
+    from codex_audit.sessions import register
+
+    register()
+
+Each session installs `codex-audit[<extra>]`, the project where its gate needs it, and calls
+`codex-audit gate NAME`. Under `nox --no-venv` nothing is installed: the gates use what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nox
+
+from codex_audit import __version__
+from codex_audit.gates.base import all_gates
+from codex_audit.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from codex_audit.gates.base import Gate
+
+# What a gate's environment needs besides the core, and whether it runs the project's own code.
+EXTRAS = {
+    "lint": ("lint", False),
+    "type": ("type", True),
+    "security": ("security", False),
+    "tests": ("tests", True),
+    "tokenizer": ("tokenizer", True),
+    "trainer-smoke-cpu": ("trainer", True),
+    "trainer-smoke-cuda": ("trainer", True),
+}
+
+
+def register(
+    root: Path | None = None,
+    *,
+    source: str = f"codex-audit=={__version__}",
+    project: Sequence[str] = ("-e", "."),
+    requirements: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Register a session for each gate of the settings, `audit-report`, and `audit`.
+
+    Args:
+        root: the repository; the noxfile's directory, which nox makes current, by default.
+        source: the requirement that installs this package, without extras.
+        project: what installs the project, for the gates that run its code; empty for nothing.
+        requirements: gate -> further requirements of its session.
+    """
+    settings = load_settings(root or Path.cwd())
+    gates = all_gates()
+    for name in settings.gates:
+        session = _gate_session(gates[name], source, project, (requirements or {}).get(name, ()))
+        nox.session(session, name=name, tags=["gate"], default=False, allow_parallel=True)
+    nox.session(_report_session(source), name="audit-report", default=False)
+    nox.session(_audit, name="audit", venv_backend="none")
+
+
+def _gate_session(
+    gate: Gate, source: str, project: Sequence[str], further: Sequence[str]
+) -> Callable[[nox.Session], None]:
+    extra, runs_code = EXTRAS.get(gate.name, ("", False))
+
+    def session(session: nox.Session) -> None:
+        outcome = Path(load_settings(Path.cwd()).out, "outcomes", f"{gate.name}.json")
+        outcome.unlink(missing_ok=True)  # no old outcome stays where the installation fails
+        _install(session, _with_extra(source, extra), *(project if runs_code else ()), *further)
+        session.run("codex-audit", "gate", gate.name, *session.posargs)
+
+    session.__doc__ = f"{gate.title}."
+    return session
+
+
+def _report_session(source: str) -> Callable[[nox.Session], None]:
+    def session(session: nox.Session) -> None:
+        """Merge the gates' outcomes with a static audit into one status document."""
+        _install(session, source)
+        session.run("codex-audit", "report", *session.posargs)
+
+    return session
+
+
+def _audit(session: nox.Session) -> None:
+    """Run every gate, then report, also after failures; exit 0 only if all required passed."""
+    inner = [sys.executable, "-m", "nox", "--no-error-on-external-run"]
+    inner += ["--no-venv"] if "--no-venv" in sys.argv else []
+    jobs = str(min(os.cpu_count() or 1, 4))
+    session.run(*inner, "-j", jobs, "-t", "gate", external=True, success_codes=range(256))
+    session.run(*inner, "-s", "audit-report", external=True)
+
+
+def _install(session: nox.Session, *arguments: str) -> None:
+    if session.virtualenv.is_sandboxed:
+        session.install(*arguments)
+
+
+def _with_extra(source: str, extra: str) -> str:
+    """`name==1` with an extra is `name[extra]==1`; `name @ address` likewise."""
+    end = next((index for index, mark in enumerate(source) if mark in " =<>~!@["), len(source))
+    return f"{source[:end]}[{extra}]{source[end:]}" if extra else source
