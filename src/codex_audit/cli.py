@@ -124,7 +124,7 @@ def report(root: Path, out: Path | None) -> None:
     home = root / settings.out
     document = merge(run_scan(root, settings, _command()), home / "outcomes", settings)
     paths = write_report(document, out or home, home / "outcomes")
-    click.echo(summary(document, paths))
+    click.echo(summary(document, paths).rstrip())
     raise SystemExit(0 if document.verdict is Overall.PASS else BAD)
 
 

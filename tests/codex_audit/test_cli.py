@@ -150,6 +150,6 @@ def test_gate_and_report_end_to_end(make_repository: Make) -> None:
     assert "lint (STALE)" in run("report", cwd=root).stdout
     assert run("gate", "lint", cwd=root).returncode == 0
     green = run("report", cwd=root)
-    assert (green.returncode, green.stdout.splitlines()[-1]) == (
+    assert (green.returncode, green.stdout.strip().splitlines()[-1]) == (
         0, "repository: PASS: all 1 required gates passed",
     )  # fmt: skip

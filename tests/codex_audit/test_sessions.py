@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,6 @@ from codex_audit.sessions import _with_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Make = Callable[[dict[str, str]], Path]
 
@@ -19,9 +20,12 @@ SETTINGS = '[tool.codex-audit]\ngates = ["lint"]\n[tool.ruff.lint]\nselect = ["F
 
 
 def nox(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # as in an activated environment
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [sys.executable, "-m", "nox", *arguments],
         cwd=root,
+        env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
         check=False,
