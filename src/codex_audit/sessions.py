@@ -60,9 +60,9 @@ def register(
     gates = all_gates()
     for name in settings.gates:
         session = _gate_session(gates[name], source, project, (requirements or {}).get(name, ()))
-        nox.session(session, name=name, tags=["gate"], default=False, allow_parallel=True)
-    nox.session(_report_session(source), name="audit-report", default=False)
-    nox.session(_audit, name="audit", venv_backend="none")
+        nox.session(name=name, tags=["gate"], default=False, allow_parallel=True)(session)
+    nox.session(name="audit-report", default=False)(_report_session(source))
+    nox.session(name="audit", venv_backend="none")(_audit)
 
 
 def _gate_session(

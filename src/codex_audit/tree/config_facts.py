@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 # A file of settings is small; a larger one is data.
 CONFIG_LIMIT = 512 * 1024
 _RUN_KEYS = frozenset(
-    {"run", "script", "before_script", "after_script", "commands", "entry", "cmd"}
+    {
+        "run",
+        "script",
+        "before_script",
+        "after_script",
+        "commands",
+        "entry",
+        "cmd",
+        "command",
+        "bash",
+    }
 )
 
 

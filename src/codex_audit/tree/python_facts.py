@@ -210,10 +210,10 @@ class _Walker:
             if word.arg == "metaclass"
         ]
         decorators = [f"@{self._decorator(decorator)}" for decorator in node.decorator_list]
-        if self._wants("class", node.name):
-            self._add("class", node.name, node, self._text_of_bases(node), (*bases, *decorators))
         outer, outer_bases = self._scope, self._class_bases
         self._scope = Scope(f"{outer.name}.{node.name}".lstrip("."), outer, is_class=True)
+        if self._wants("class", node.name):  # in its own scope, where its fields and methods are
+            self._add("class", node.name, node, self._text_of_bases(node), (*bases, *decorators))
         self._class_bases = tuple(bases)
         self._learn_attributes(node)
         self._block(node.body)
@@ -269,14 +269,11 @@ class _Walker:
             for part in target.elts:
                 self._target(node, part)
             return
+        item = isinstance(target, ast.Subscript)
         if isinstance(target, ast.Subscript):
-            key = target.slice
-            if (
-                isinstance(key, ast.Constant)
-                and isinstance(key.value, str)
-                and self._wants("key", key.value)
-            ):
-                self._add("key", key.value, node, self._text(node.value) if node.value else "")
+            key = _constant(target.slice)
+            if key is not None and self._wants("key", key):
+                self._add("key", key, node, self._text(node.value) if node.value else "")
             self._expression(target.slice)
             target = target.value
         if isinstance(target, ast.Name | ast.Attribute):
@@ -287,11 +284,9 @@ class _Walker:
                 value = self._text(node.value) if node.value else ""
                 if isinstance(node, ast.AugAssign):
                     value = f"{_OPERATORS.get(type(node.op), '?')}= {value}"
-                tags = (
-                    ("annotated", self._text(node.annotation))
-                    if isinstance(node, ast.AnnAssign)
-                    else ()
-                )
+                tags: tuple[str, ...] = ("item",) if item else ()
+                if isinstance(node, ast.AnnAssign):
+                    tags = ("annotated", self._text(node.annotation))
                 alt = written if written != name else ""
                 if self._keeps("assign", name, value) or self._keeps("assign", written, value):
                     self.facts.append(

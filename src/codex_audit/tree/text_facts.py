@@ -7,7 +7,8 @@ import re
 from codex_audit.tree.config_facts import shell_lines
 from codex_audit.tree.facts import Fact, collapse
 
-_FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([\w+.-]*)")
+# A backtick fence has no backtick after its language: `` ```x``` `` in a line is none.
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([\w+.-]*)(?!.*`)")
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
 _RST_CODE = re.compile(r"\s*\.\. (?:code-block|code|sourcecode|prompt|console)::\s*([\w-]*)")
 _RST_LINE = re.compile(r"([=\-~^\"'#*+`])\1{2,}\s*$")

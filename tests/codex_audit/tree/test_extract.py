@@ -72,6 +72,11 @@ def test_markdown_headings_code_links_and_prose() -> None:
     assert [f.name for f in facts("README.md", text, "link")] == ["docs/a.md"]
 
 
+def test_backticks_inside_a_line_open_no_fence() -> None:
+    found = facts("a.md", "Use ```pip install x``` here.\n```x``` too\n## Next\n", "heading")
+    assert [f.value for f in found] == ["Next"]
+
+
 def test_rst_headings_and_code() -> None:
     text = "Title\n=====\n\nRun it::\n\n    pip install x\n\n.. code-block:: bash\n\n    train --lr 1\n\nText.\n"
     assert [f.value for f in facts("README.rst", text, "heading")] == ["Title"]

@@ -139,6 +139,13 @@ def test_imports_say_whether_they_are_guarded(source: str, tag: str) -> None:
     assert one(read(source), "import", "wandb").tags == (tag,)
 
 
+def test_a_class_stands_in_its_own_scope_and_items_are_marked() -> None:
+    found = read("class A:\n    x: int = 1\nTABLE['a'] = A\nlr = 1\n")
+    assert one(found, "class", "A").scope == one(found, "assign", "x").scope == "A"
+    assert one(found, "assign", "TABLE").tags == ("item",)
+    assert one(found, "assign", "lr").tags == ()
+
+
 def test_stubs_are_bodies_that_say_nothing_and_are_not_meant_to() -> None:
     found = read(
         '''
