@@ -7,8 +7,11 @@ from pathlib import PurePosixPath
 
 CODE_ROLES = ("core", "script")
 # How good a file is as evidence: core code before scripts before the rest.
+# A fixture is what tests read: it shows nothing of the repository, however much it looks like it.
 RANK = {"core": 0, "script": 1, "ci": 2, "example": 3, "benchmark": 4, "docs": 5, "test": 6}
 
+_FIXTURES = frozenset({"fixtures", "testdata", "test_data"})
+_SEMGREP = frozenset({"semgrep_rules", "semgrep-rules", ".semgrep"})  # rules beside their fixtures
 _DIRECTORIES = (
     ("test", {"tests", "test", "unittests", "unit_tests", "integration_tests", "test_utils"}),
     ("ci", {".github", ".circleci", ".buildkite", ".gitlab", ".azure-pipelines", ".ci"}),
@@ -28,10 +31,12 @@ _CI_NAMES = frozenset(
 
 
 def role_of(path: str) -> str:
-    """The role of a POSIX path: core, script, test, example, benchmark, docs or ci."""
+    """The role of a POSIX path: core, script, test, fixture, example, benchmark, docs or ci."""
     parts = PurePosixPath(path).parts
     name = parts[-1]
     folders = set(parts[:-1])
+    if folders & _FIXTURES or (folders & _SEMGREP and not name.endswith((".yaml", ".yml"))):
+        return "fixture"
     if _TEST_NAME.match(name):
         return "test"
     if name in _CI_NAMES:

@@ -183,6 +183,7 @@ def test_git_variables_of_the_caller_do_not_mislead(
         ("test.py", "script"), ("tests/helpers.py", "test"), ("pkg/test_model.py", "test"),
         ("examples/demo.py", "example"), ("walk.ipynb", "example"), ("docs/conf.py", "docs"),
         (".github/workflows/ci.yml", "ci"), ("benchmarks/speed.py", "benchmark"),
+        ("tests/fixtures/repo/test_x.py", "fixture"), ("semgrep_rules/python/x.py", "fixture"),
     ],
 )  # fmt: skip
 def test_roles(path: str, role: str) -> None:
