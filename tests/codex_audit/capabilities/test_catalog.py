@@ -53,6 +53,10 @@ def test_a_rule_says_all_that_a_reader_needs(capability: str) -> None:
         ), name
 
 
+def test_every_signal_is_sound_and_every_reference_leads_somewhere() -> None:
+    module.check(load_catalog())
+
+
 def test_the_version_follows_the_rules() -> None:
     assert load_catalog().version.count("+") == 1
 
@@ -91,7 +95,7 @@ def test_a_signal_that_cannot_be_understood_is_refused(signal: dict[str, Any]) -
     )
     capability = msgspec.structs.replace(rule, criteria={**rule.criteria, "tokenizer": broken})
     with pytest.raises(CatalogError, match="signal"):
-        module._check(
+        module.check(
             msgspec.structs.replace(
                 catalog, capabilities={**catalog.capabilities, rule.id: capability}
             )
