@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,19 @@ def diagnose(failure: Failure, root: Path) -> Diagnosis:
         found = matcher(failure, root)
         if found is not None:
             return found
+    place = _last_place(failure, root)
+    at = f" raised at {place}" if place else ""
     return Diagnosis(
         "unknown",
-        f"no known cause fits this {failure.type}",
-        "read the traceback in the outcome file and rerun the gate alone",
+        f"no known cause fits this {failure.type}{at}",
+        f"start at {place}" if place else "read the traceback in the gate's outcome file",
     )
+
+
+def _last_place(failure: Failure, root: Path) -> str:
+    """The innermost line of the repository's own in the traceback, as `path:line`."""
+    own = re.findall(rf'File "{re.escape(str(root))}/([^"]+)", line (\d+)', failure.traceback)
+    return ":".join(own[-1]) if own else ""
 
 
 def _one_line(text: str) -> str:

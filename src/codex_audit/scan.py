@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from codex_audit.capabilities.catalog import deep, load_catalog, wanted_facts
 from codex_audit.capabilities.evaluate import evaluate
 from codex_audit.diagnosis import Failure, capture
+from codex_audit.outcome import CapturedError
 from codex_audit.provenance import provenance
 from codex_audit.records import RepoMap, Scan
 from codex_audit.reproducibility import checklist, checklist_signals
 from codex_audit.settings import Settings, SettingsError
+from codex_audit.tree import processes
 from codex_audit.tree.extract import extract
-from codex_audit.tree.facts import FileFacts, Interest, Problem
+from codex_audit.tree.facts import Fact, FileFacts, Interest, Problem, collapse
 from codex_audit.tree.files import Tree, list_tree
+from codex_audit.tree.reading import LARGE, shown_path, shown_text, text_lines, text_of
 from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from codex_audit.capabilities.catalog import Catalog
-    from codex_audit.outcome import CapturedError
     from codex_audit.tree.files import TreeFile
 
 SNIPPET_LIMIT = 160
@@ -44,7 +46,8 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
         NotADirectoryError: `root` is no directory.
     """
     if not root.is_dir():
-        raise NotADirectoryError(f"{root}: no such directory; give the directory of a repository")
+        what = "not a directory" if root.exists() else "no such directory"
+        raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
     started, clock = datetime.now(UTC), time.monotonic()
     catalog = load_catalog()
     _check_declared(catalog, settings, root)
@@ -56,7 +59,7 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
     )
     mapped = repo_map(tree, files, snippet)
     return Scan(
-        project=settings.project or tree.root.name,
+        project=shown_path(settings.project or tree.root.name or str(tree.root)),
         catalog_version=catalog.version,
         trains=verdicts.trains,
         repo_map=mapped,
@@ -64,7 +67,7 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
         reproducibility=checklist(
             files, verdicts.capabilities, trains=verdicts.trains, snippet=snippet
         ),
-        errors=(*_unparsed_error(mapped, tree), *verdicts.errors),
+        errors=(*_listing_errors(tree), *_unparsed_error(mapped, tree), *verdicts.errors),
         provenance=provenance(
             tree=tree,
             tools={},
@@ -78,52 +81,97 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
 
 def read_facts(tree: Tree, catalog: Catalog) -> list[FileFacts]:
     """The facts of every file, in the tree's order; a large tree is read by several processes."""
+    read = _Reader(tree, catalog).read
     jobs = min(os.cpu_count() or 1, MOST_PROCESSES)
-    if jobs == 1 or sum(file.size for file in tree.files) < WORTH_PROCESSES:
-        return _Reader(tree.root, catalog).read(tree.files)
-    # Files of one directory cost alike: every n-th file gives each process the same share.
-    shares = [tree.files[start::jobs] for start in range(jobs)]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
-        found = {
-            file.path: file
-            for share in pool.map(_Reader(tree.root, catalog).read, shares)
-            for file in share
-        }
-    return [found[file.path] for file in tree.files]
+    size = sum(file.size for file in tree.files)
+    if jobs == 1 or size < WORTH_PROCESSES or not processes.AVAILABLE:
+        return [read(file) for file in tree.files]
+    return processes.read_in_processes(read, tree.files, jobs)
 
 
 class _Reader:
-    """Reads files of one tree into facts; a process of its own can be given one."""
+    """Reads files of one tree into facts. Whatever a file holds, it costs at most its own facts."""
 
-    def __init__(self, root: Path, catalog: Catalog) -> None:
-        self._root = root
+    def __init__(self, tree: Tree, catalog: Catalog) -> None:
+        self._tree = tree
         signals = [*catalog.signals(), *deep(checklist_signals())]
-        self._wanted = [*wanted_facts(signals), ("file", "*", None), ("requirement", "*", None)]
+        self._interest = Interest(
+            [*wanted_facts(signals), ("file", "*", None), ("requirement", "*", None)]
+        )
 
-    def read(self, files: Sequence[TreeFile]) -> list[FileFacts]:
-        interest = Interest(self._wanted)
-        found = []
-        for file in files:
-            try:
-                source = (self._root / file.path).read_bytes()
-            except OSError as error:
-                problem = Problem(1, f"cannot be read: {error.strerror}")
-                found.append(FileFacts(file.path, file.role, 0, (), problem=problem))
-            else:
-                found.append(extract(file.path, file.role, source, interest))
-        return found
+    def read(self, file: TreeFile) -> FileFacts:
+        """The facts of `file`, or the problem that there is with it."""
+        if file.size > LARGE:
+            here = (Fact("file", file.path, 1),)
+            source = file.path.endswith((".py", ".pyi", ".ipynb"))
+            problem = Problem(1, f"larger than {LARGE} bytes: not read") if source else None
+            return FileFacts(file.path, file.role, 0, here, problem=problem)
+        try:
+            found = extract(file.path, file.role, self._tree.read(file.path), self._interest)
+        except OSError as error:
+            found = self._problem(file, f"cannot be read: {error.strerror}")
+        except RecursionError:
+            found = self._problem(file, "nested too deeply to be read")
+        except Exception as error:  # noqa: BLE001 - a fault of a reader must not hide the other files; it is shown
+            found = self._problem(file, f"its reader failed: {type(error).__name__}: {error}")
+        if found.problem is None:
+            return found
+        reason = collapse(shown_text(found.problem.reason))
+        return msgspec.structs.replace(found, problem=Problem(found.problem.line, reason))
+
+    @staticmethod
+    def _problem(file: TreeFile, reason: str) -> FileFacts:
+        return FileFacts(file.path, file.role, 0, (), problem=Problem(1, reason))
 
 
 def _snippets(tree: Tree) -> Callable[[str, int], str]:
-    @lru_cache(maxsize=256)
+    @lru_cache(maxsize=64)
     def lines(path: str) -> list[str]:
-        return tree.read(path).decode("utf-8", "replace").splitlines()
+        try:
+            return text_lines(text_of(path, tree.read(path)))
+        except OSError:
+            return []  # gone since it was read: its line is known, its text is not
 
     def snippet(path: str, line: int) -> str:
         text = lines(path)
-        return text[line - 1].strip()[:SNIPPET_LIMIT] if 0 < line <= len(text) else ""
+        return shown_text(text[line - 1].strip()[:SNIPPET_LIMIT]) if 0 < line <= len(text) else ""
 
     return snippet
+
+
+def _listing_errors(tree: Tree) -> list[CapturedError]:
+    """What could not be listed: a repository that git cannot read, directories without access."""
+    found = []
+    if tree.git_problem:
+        found.append(
+            (
+                tree.git_problem,
+                "the files were found without git, obeying `.gitignore` files only",
+                "make `git status` work in this directory",
+            )
+        )
+    if tree.unreadable:
+        shown = ", ".join(tree.unreadable[:5])
+        count = len(tree.unreadable)
+        found.append(
+            (
+                f"{count} director{'ies' if count > 1 else 'y'} could not be read: {shown}",
+                "this user may not list them, or they are gone",
+                "give this user read access, or exclude them in the settings",
+            )
+        )
+    return [
+        CapturedError(
+            phase=2,
+            step="repository_mapping",
+            message=shown_text(message),
+            context="listing the files of the tree; what was found was audited",
+            diagnosis=diagnosis,
+            remedy=remedy,
+            at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        for message, diagnosis, remedy in found
+    ]
 
 
 def _unparsed_error(mapped: RepoMap, tree: Tree) -> list[CapturedError]:

@@ -13,6 +13,7 @@ Each session installs `codex-audit[<extra>]`, the project where its gate needs i
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,8 @@ def register(
     """
     settings = load_settings(root or Path.cwd())
     gates = all_gates()
+    nox.options.default_venv_backend = "uv|virtualenv"
+    nox.options.reuse_venv = "yes"
     for name in settings.gates:
         session = _gate_session(gates[name], source, project, (requirements or {}).get(name, ()))
         nox.session(name=name, tags=["gate"], default=False, allow_parallel=True)(session)
@@ -90,17 +93,41 @@ def _report_session(source: str) -> Callable[[nox.Session], None]:
 
 
 def _audit(session: nox.Session) -> None:
-    """Run every gate, then report, also after failures; exit 0 only if all required passed."""
+    """Run every gate, then report, also after failures; exit 0 only if all required passed.
+
+    Arguments after -- name the gates to run.
+    """
+    settings = load_settings(Path.cwd())
+    unknown = [name for name in session.posargs if name not in settings.gates]
+    if unknown:
+        session.error(f"no gate {unknown[0]!r}; the settings have {', '.join(settings.gates)}")
+    # No document of an earlier run may be taken for one of this.
+    Path(settings.out, "STATUS.md").unlink(missing_ok=True)
+    chosen = ["-s", *session.posargs] if session.posargs else ["-t", "gate"]
     inner = [sys.executable, "-m", "nox", "--no-error-on-external-run"]
     inner += ["--no-venv"] if "--no-venv" in sys.argv else []
     jobs = str(min(os.cpu_count() or 1, 4))
-    session.run(*inner, "-j", jobs, "-t", "gate", external=True, success_codes=range(256))
+    session.run(*inner, "-j", jobs, *chosen, external=True, success_codes=range(-64, 256))
     session.run(*inner, "-s", "audit-report", external=True)
 
 
 def _install(session: nox.Session, *arguments: str) -> None:
-    if session.virtualenv.is_sandboxed:
-        session.install(*arguments)
+    """Install, unless the environment already holds just that: a second run needs no network."""
+    if not session.virtualenv.is_sandboxed:
+        return
+    project = Path("pyproject.toml")
+    contents = project.read_bytes() if project.is_file() else b""
+    wanted = hashlib.sha256("\0".join(arguments).encode() + contents).hexdigest()
+    stamp = Path(session.virtualenv.location) / "codex-audit-installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    stamp.unlink(missing_ok=True)
+    # uv does not read pip's variable, through which local wheels are found.
+    links = (
+        {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in os.environ else {}
+    )
+    session.install(*arguments, env=links)
+    stamp.write_text(wanted)
 
 
 def _with_extra(source: str, extra: str) -> str:

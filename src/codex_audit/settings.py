@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from codex_audit.tree.reading import read_regular
 
 DEFAULT_GATES = (
     "lint",
@@ -98,7 +99,8 @@ def load_settings(root: Path) -> Settings:
     """
     path = root / "pyproject.toml"
     try:
-        text = path.read_bytes().decode()
+        # a link may lead elsewhere, but what it leads to must be a file, not a FIFO
+        text = read_regular(Path(os.path.realpath(path))).decode()
     except FileNotFoundError:
         return Settings(project=root.resolve().name)
     except (OSError, UnicodeDecodeError) as error:
@@ -107,7 +109,9 @@ def load_settings(root: Path) -> Settings:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML ({error}); mend that line") from error
-    settings = _convert(path, data.get("tool", {}).get("codex-audit", {}))
+    except RecursionError as error:
+        raise SettingsError(f"{path}: nested too deeply to be read; make it flatter") from error
+    settings = _convert(path, _table(data, "tool").get("codex-audit", {}))
     unknown = [gate for gate in settings.required_gates if gate not in settings.gates]
     if unknown:
         raise SettingsError(
@@ -115,10 +119,16 @@ def load_settings(root: Path) -> Settings:
             f"({', '.join(settings.gates)}); add it to gates or leave it out"
         )
     if settings.project is None:
-        name = data.get("project", {}).get("name")
+        name = _table(data, "project").get("name")
         project = name if isinstance(name, str) and name else root.resolve().name
         settings = msgspec.structs.replace(settings, project=project)
     return settings
+
+
+def _table(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """A table of the file; empty where something else has its name, which is not our affair."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _convert(path: Path, table: Any) -> Settings:

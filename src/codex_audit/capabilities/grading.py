@@ -28,8 +28,12 @@ def grade(
 
     `Implemented`: every required criterion that applies is met, and none is refuted.
     `Not applicable`: settings say so (`not_applicable`), no criterion applies, or the repository
-    trains nothing and all that is left is the question whether it does.
+    trains nothing and all that is left is the question whether it does. What a gate refuted
+    was there to be tried, so it applies.
     """
+    if any(one.proof is Proof.REFUTED for one in criteria.values()):
+        met = any(counts_as_met(one) for one in criteria.values())
+        return Status.PARTIALLY if met else Status.MISSING
     applicable = [one for one in criteria.values() if one.answer is not Answer.NOT_APPLICABLE]
     if not_applicable or not applicable:
         return Status.NOT_APPLICABLE

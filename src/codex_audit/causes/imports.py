@@ -96,6 +96,12 @@ def missing_dependency(failure: Failure, root: Path) -> Diagnosis | None:
     top = match.group("module").split(".")[0]
     if top in sys.stdlib_module_names or installed(top) is not None:
         return None
+    if _holds_package(root, top):
+        return Diagnosis(
+            "missing module",
+            f"this repository's package `{top}` has no module `{match.group('module')}`",
+            f"correct the name `{match.group('module')}` where it is imported or configured",
+        )
     name = distribution_of(top)
     command = install_remedy(root, name)
     # A dependency that comes with the package itself is not optional.
@@ -104,6 +110,13 @@ def missing_dependency(failure: Failure, root: Path) -> Diagnosis | None:
         "missing optional dependency",
         f"the {kind} {name} is not installed in this environment",
         f"install it: `{command}`",
+    )
+
+
+def _holds_package(root: Path, top: str) -> bool:
+    """Whether the repository has a package or module of that name itself."""
+    return any(
+        (base / top).is_dir() or (base / f"{top}.py").is_file() for base in (root, root / "src")
     )
 
 

@@ -50,7 +50,7 @@ def tool_missing(failure: Failure, root: Path) -> Diagnosis | None:
     del root
     if failure.type != "ToolMissingError":
         return None
-    match = re.search(r"'([\w.-]+)'", failure.message) or re.search(
+    match = re.search(r"'(?:[^']*/)?([\w.-]+)'", failure.message) or re.search(
         r"No module named ([\w.-]+)", failure.message
     )
     name = match.group(1) if match else "it"
@@ -59,7 +59,7 @@ def tool_missing(failure: Failure, root: Path) -> Diagnosis | None:
     return Diagnosis(
         "tool missing",
         f"the tool {name} is not installed in this environment",
-        f"install it: `{command}`, or run the gate through its nox session",
+        f"install it: `{command}`, or make the session's environment anew: `nox -N -s NAME`",
     )
 
 

@@ -165,7 +165,7 @@ class _Run:
             checks=report.checks,
             findings=report.findings,
             errors=report.errors,
-            facts=report.facts,
+            facts={**report.facts, "arguments": list(self.args)} if self.args else report.facts,
             provenance=provenance(
                 self.tree,
                 tools=report.tools,

@@ -178,7 +178,11 @@ def _facts(suite: Suite, done: Completed, coverage: _Coverage | None, log: str) 
         for case in suite.cases
         if case.outcome == "skipped"
     ]
-    facts: dict[str, Any] = {"summary_line": _summary_line(suite, done), "log": log}
+    facts: dict[str, Any] = {
+        "summary_line": _summary_line(suite, done),
+        "log": log,
+        "subject": {"name": "the repository's tests", "in_tree": True},
+    }
     if skipped:
         facts["skipped"] = skipped
     if coverage is not None:

@@ -52,22 +52,29 @@ def _result(name: str, read: Read | None, settings: Settings) -> GateResult:
             phase=phase_of(name),
             verdict=GateVerdict.NOT_RUN if read is None else read.verdict,
             required=required,
-            note=_note_without_outcome(name, read),
+            note=_note_without_outcome(read),
         )
     outcome = read.outcome
     in_tree = subject_in_tree(outcome)
-    notes = [_note(outcome)]
+    verdict, note = read.verdict, _note(outcome)
+    narrowed = [word for word in outcome.facts.get("arguments", ()) if word != "--require"]
+    if narrowed and verdict is GateVerdict.PASS:
+        verdict = GateVerdict.NOT_RUN
+        note = f"passed only with the arguments `{' '.join(narrowed)}`; run it without them"
     if in_tree is False:
         kind = "tokenizer" if "tokenizer" in name else "trainer"
-        notes.append(
-            f"subject: reference kit codex_ml (no {kind} of this repository is configured)"
+        # A pass of the reference kit says nothing of this repository.
+        if verdict is GateVerdict.PASS:
+            verdict = GateVerdict.SKIP
+        note = (
+            f"no {kind} of this repository is configured; subject: reference kit codex_ml, {note}"
         )
     return GateResult(
         name=name,
         phase=phase_of(name),
-        verdict=read.verdict,
+        verdict=verdict,
         required=required,
-        note="; ".join(notes),
+        note=note,
         in_tree=in_tree,
         checks=outcome.checks,
         findings=outcome.findings,
@@ -75,9 +82,9 @@ def _result(name: str, read: Read | None, settings: Settings) -> GateResult:
     )
 
 
-def _note_without_outcome(name: str, read: Read | None) -> str:
+def _note_without_outcome(read: Read | None) -> str:
     if read is None:
-        return f"no outcome; `codex-audit gate {name}` makes one"
+        return "no outcome: it was not run, or its environment could not be installed"
     if read.outcome is None:
         return "its outcome file is unreadable; see the error captured in read_outcome"
     commit = read.outcome.provenance.commit

@@ -44,6 +44,7 @@ def manifest(
     outcomes = {
         Path(os.path.relpath(path, out)).as_posix(): path.read_bytes()
         for path in outcomes_dir.glob("*.json")
+        if path.is_file()
     }
     artifacts = tuple(
         Artifact(path, hashlib.sha256(data).hexdigest(), len(data))

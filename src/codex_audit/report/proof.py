@@ -27,8 +27,9 @@ def weigh(
     """The capabilities after the gates had their say.
 
     Only a gate whose subject is the repository's own code can prove or refute a criterion of
-    the repository. A met answer that a check confirms is `PROVEN`; whatever was read in the
-    code, a check that failed refutes it, and the capability is graded again.
+    it. A
+    met answer that a check confirms is `PROVEN`; whatever was read in the code, a check that
+    failed refutes it, and the capability is graded again.
 
     Args:
         capabilities: the answers of the static audit.

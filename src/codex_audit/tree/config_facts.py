@@ -6,15 +6,23 @@ import configparser
 import json
 import re
 import tomllib
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from codex_audit.tree.facts import Fact, Problem, collapse
+from codex_audit.tree.facts import TEXT_LIMIT, Fact, Problem, collapse
+from codex_audit.tree.reading import text_lines
+from codex_audit.tree.yaml_nodes import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from codex_audit.tree.yaml_nodes import Node
+
 # A file of settings is small; a larger one is data.
 CONFIG_LIMIT = 512 * 1024
+_ALIAS_BUDGET = 10_000
+_YAML_DEPTH = 40
+_LONG_SPACE = re.compile(r"(?<=\S)[^\S\n]{50,}+")
 _RUN_KEYS = frozenset(
     {
         "run",
@@ -34,62 +42,63 @@ def yaml_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
     """Facts of all documents of a YAML file. A template that is no YAML yet has none."""
     import yaml  # noqa: PLC0415 - only trees with YAML pay for it
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     facts: list[Fact] = []
+    # Each value takes a character or more, so that only aliases can make more of them.
+    budget = iter(range(len(source) + _ALIAS_BUDGET))
     try:
-        for document in yaml.compose_all(source, Loader=loader):
-            if document is not None:
-                facts += _node_facts(document, ())
+        for document in documents(source):
+            facts.extend(_node_facts(document, (), budget, 0))
     except yaml.YAMLError as error:
         if b"{{" in source or b"{%" in source:
             return facts, None
         mark = getattr(error, "problem_mark", None)
         text = getattr(error, "problem", None) or str(error)
         return facts, Problem(mark.line + 1 if mark else 1, f"YAML: {collapse(text)}")
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        return facts, Problem(1, f"YAML: {error}")
+    except ValueError as error:
+        return facts, Problem(1, f"YAML: {collapse(str(error))}")
     return facts, None
 
 
-def _node_facts(node: Any, path: tuple[str, ...], depth: int = 0) -> Iterator[Fact]:
-    if depth > 40:  # noqa: PLR2004 - anchors can refer to themselves
+def _node_facts(
+    node: Node, path: tuple[str, ...], budget: Iterator[int], depth: int
+) -> Iterator[Fact]:
+    if next(budget, None) is None:
+        raise ValueError("its aliases stand for more values than are read")
+    if depth > _YAML_DEPTH:  # a node can contain itself
         return
-    kind = node.id
-    if kind == "mapping":
-        for key, value in node.value:
-            name = str(key.value)
-            if value.id != "scalar":
-                yield Fact(
-                    "config", ".".join((*path, name)), key.start_mark.line + 1, "", tags=("table",)
-                )
-            yield from _node_facts(value, (*path, name), depth + 1)
-    elif kind == "sequence":
-        for item in node.value:
-            yield from _node_facts(item, path, depth + 1)
+    if node.kind == "mapping":
+        pairs = iter(node.children)
+        for key, value in zip(pairs, pairs, strict=True):
+            if value.kind != "scalar":
+                name = ".".join((*path, key.text))
+                yield Fact("config", name, key.line, "", tags=("table",))
+            yield from _node_facts(value, (*path, key.text), budget, depth + 1)
+    elif node.kind == "sequence":
+        for item in node.children:
+            yield from _node_facts(item, path, budget, depth + 1)
     else:
-        line = node.start_mark.line + 1
-        yield Fact("config", ".".join(path), line, collapse(node.value))
+        yield Fact("config", ".".join(path), node.line, collapse(node.text))
         if path and path[-1] in _RUN_KEYS:
             block = node.style in {"|", ">"}
-            yield from shell_lines(node.value, line + 1 if block else line)
+            yield from shell_lines(node.text, node.line + 1 if block else node.line)
 
 
 def toml_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
     """Facts of a TOML file."""
     try:
-        data = tomllib.loads(source.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = source.decode()
+        data = tomllib.loads(text)
+        return list(_value_facts(data, (), _toml_lines(text), 1)), None
+    except (ValueError, RecursionError) as error:
         return [], Problem(1, f"TOML: {error}")
-    lines = _toml_lines(source.decode())
-    return list(_value_facts(data, (), lines, 1)), None
 
 
 def _toml_lines(text: str) -> dict[tuple[str, ...], int]:
     """The first line of each table and key."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line):
+    for number, line in enumerate(text_lines(text), 1):
+        if header := re.match(r"\s*\[\[?([^\[\]]+)\]", line):
             table = _toml_key(header.group(1))
             found.setdefault(table, number)
         elif entry := re.match(
@@ -129,12 +138,14 @@ def _value_facts(
 
 def json_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
     """Facts of a JSON file; comments and trailing commas, which some tools allow, are a problem."""
+    if not source.strip():
+        return [], None
     try:
         text = source.decode("utf-8-sig")
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError) and re.search(
-            rb"^\s*//|,\s*[}\]]", source, re.MULTILINE
+            rb"^[ \t]*//|,\s*[}\]]", source, re.MULTILINE
         ):
             return [], None  # JSON with comments: not this parser's language, and not broken
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
@@ -142,12 +153,15 @@ def json_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
     if not isinstance(data, dict):
         return [], None
     positions: dict[str, int] = {}
-    for number, line_text in enumerate(text.splitlines(), 1):
-        for key in re.findall(r'"([^"\\]+)"\s*:', line_text):
+    for number, line_text in enumerate(text_lines(text), 1):
+        for key in re.findall(r'"([^"\\]+)"\s*+:', line_text):
             positions.setdefault(key, number)
     lines: dict[tuple[str, ...], int] = {}
-    _place_keys(data, (), positions, lines)
-    return list(_value_facts(data, (), lines, 1)), None
+    try:
+        _place_keys(data, (), positions, lines)
+        return list(_value_facts(data, (), lines, 1)), None
+    except RecursionError as error:
+        return [], Problem(1, f"JSON: {error}")
 
 
 def _place_keys(
@@ -164,33 +178,43 @@ def _place_keys(
 
 def ini_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
     """Facts of an INI file (setup.cfg, tox.ini, .coveragerc…)."""
-    text = source.decode("utf-8", "replace")
+    lines = text_lines(source.decode("utf-8", "replace"))
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # keys keep their case
     try:
-        parser.read_string(text)
+        # The parser's own expressions take quadratic time on long runs of spaces.
+        parser.read_file(_LONG_SPACE.sub("  ", line) for line in lines)
     except configparser.Error as error:
         return [], Problem(1, f"INI: {collapse(str(error))}")
+    except AttributeError:  # the parser's way to say that a line continues a key without value
+        return [], Problem(1, "INI: a line continues a key that has no value")
+    sections, keys = _ini_lines(lines)
     facts = []
-    numbered = list(enumerate(text.splitlines(), 1))
     for section in parser.sections():
-        start = next((n for n, line in numbered if line.strip().startswith(f"[{section}]")), 1)
+        start = sections.get(section, 1)
         facts.append(Fact("config", section, start, "", tags=("table",)))
         for key, value in parser.items(section):
-            line = next(
-                (
-                    n
-                    for n, text_line in numbered
-                    if n > start and re.match(rf"{re.escape(key)}\s*[=:]", text_line)
-                ),
-                start,
-            )
-            for offset, part in enumerate((value or "").splitlines() or [""]):
+            places = keys.get(key, [])
+            after = bisect_right(places, start)
+            line = places[after] if after < len(places) else start
+            for offset, part in enumerate((value or "").split("\n")):
                 if part.strip() or offset == 0:
                     facts.append(Fact("config", f"{section}.{key}", line + offset, collapse(part)))
                 if key.startswith("commands") and part.strip():
                     facts += shell_lines(part, line + offset)
     return facts, None
+
+
+def _ini_lines(lines: list[str]) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """The first line of each section, and all lines of each key."""
+    sections: dict[str, int] = {}
+    keys: dict[str, list[int]] = {}
+    for number, line in enumerate(lines, 1):
+        if header := re.match(r"\s*\[(.+)\]", line):
+            sections.setdefault(header.group(1), number)
+        elif assigned := re.match(r"(\S[^=:]*)[=:]", line):
+            keys.setdefault(assigned.group(1).rstrip(), []).append(number)
+    return sections, keys
 
 
 def shell_lines(text: str, first: int, *, fixed: bool = False) -> Iterator[Fact]:
@@ -200,12 +224,12 @@ def shell_lines(text: str, first: int, *, fixed: bool = False) -> Iterator[Fact]
     the line `first`.
     """
     joined, start = "", first
-    for offset, raw in enumerate(text.splitlines()):
+    for offset, raw in enumerate(text_lines(text)):
         line = raw.strip()
         if not joined:
             start = first if fixed else first + offset
         if line.endswith("\\"):
-            joined += f"{line[:-1]} "
+            joined = f"{joined}{line[:-1]} "[: 8 * TEXT_LIMIT]
             continue
         command = collapse(joined + line)
         joined = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from codex_audit.tree.facts import Fact, collapse
+from codex_audit.tree.reading import text_lines
 
 _TAG = re.compile(r":([^:/@]+)$")
 
@@ -38,7 +39,7 @@ def docker_facts(source: bytes) -> list[Fact]:
 def apptainer_facts(source: bytes) -> list[Fact]:
     """The header of an Apptainer definition, as a Dockerfile would say it."""
     facts = []
-    for number, line in enumerate(source.decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(text_lines(source.decode("utf-8", "replace")), 1):
         if found := re.match(r"(?i)from:\s*(\S+)", line):
             image = found.group(1)
             tags = ("final", "external", _pin(image))
@@ -60,7 +61,7 @@ def _pin(image: str) -> str:
 def _instructions(text: str) -> list[tuple[int, str, str]]:
     found: list[tuple[int, str, str]] = []
     pending, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text_lines(text), 1):
         line = raw.strip()
         if line.startswith("#") or (not line and not pending):
             continue

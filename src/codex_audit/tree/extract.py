@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from codex_audit.tree.config_facts import (
     CONFIG_LIMIT,
     ini_facts,
@@ -18,13 +20,13 @@ from codex_audit.tree.docker_facts import apptainer_facts, docker_facts
 from codex_audit.tree.facts import Fact, FileFacts, Problem
 from codex_audit.tree.notebook_facts import notebook_facts
 from codex_audit.tree.python_facts import python_facts
+from codex_audit.tree.reading import plain_utf8
 from codex_audit.tree.requirement_facts import requirement_facts
 from codex_audit.tree.text_facts import makefile_facts, markdown_facts, rst_facts, shell_facts
 
 if TYPE_CHECKING:
     from codex_audit.tree.facts import Interest
 
-PYTHON_LIMIT = 8 * 1024 * 1024
 Reader = Callable[[bytes], tuple[list[Fact], Problem | None]]
 _CONFIG: dict[str, Reader] = {
     ".yaml": yaml_facts, ".yml": yaml_facts, ".toml": toml_facts, ".json": json_facts,
@@ -36,18 +38,25 @@ _MAKE = frozenset({"makefile", "gnumakefile", "justfile", ".justfile", "taskfile
 
 
 def extract(path: str, role: str, source: bytes, interest: Interest) -> FileFacts:
-    """The facts of one file, by its name; a `file` fact for every one."""
+    """The facts of one file, by its name; a `file` fact for every one.
+
+    A file below a directory such as `{{ cookiecutter.name }}` is a template: that it does not
+    parse before it is filled in is no problem.
+    """
+    found = _extract(path, role, source, interest)
+    return msgspec.structs.replace(found, problem=None) if "{{" in path else found
+
+
+def _extract(path: str, role: str, source: bytes, interest: Interest) -> FileFacts:
     name = PurePosixPath(path).name
     suffix = PurePosixPath(path).suffix.lower()
     here = Fact("file", path, 1)
     if suffix in {".py", ".pyi"}:
-        if len(source) > PYTHON_LIMIT:
-            problem = Problem(1, f"larger than {PYTHON_LIMIT} bytes: not read as source")
-            return FileFacts(path, role, source.count(b"\n"), (here,), problem=problem)
         found = python_facts(path, role, source, interest)
         return _with(found, here, requirement_facts(path, source, ()))
     if suffix == ".ipynb":
         return _with(notebook_facts(path, role, source, interest), here, [])
+    source = plain_utf8(source)
     if b"\0" in source[:8192]:
         return FileFacts(path, role, 0, (here,))
     facts, unparsed = _text_facts(name, suffix, source)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 300
 # The parameters of a command can be many, and their defaults are settings.
 SIGNATURE_LIMIT = 2000
+# A longer name is data: criteria match names with expressions whose time grows faster than they.
+NAME_LIMIT = 300
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -73,12 +75,16 @@ class Interest:
     def wants(self, kind: str, name: str) -> bool:
         """Whether a fact of this kind and name may be asked for."""
         names = self._names.get(kind)
-        return names is not None and names.checks(name) is not None
+        if names is None or (len(name) > NAME_LIMIT and kind != "file"):
+            return False
+        return names.checks(name) is not None
 
     def keeps(self, kind: str, name: str, value: str) -> bool:
         """Whether a fact of this kind, name and value is asked for."""
         names = self._names.get(kind)
-        checks = names.checks(name) if names else None
+        if names is None or (len(name) > NAME_LIMIT and kind != "file"):
+            return False
+        checks = names.checks(name)
         return checks is not None and (not checks or any(check.search(value) for check in checks))
 
 

@@ -4,43 +4,38 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from typing import TYPE_CHECKING
 
 from codex_audit.tree.facts import SIGNATURE_LIMIT, Fact, FileFacts, Problem, collapse
 from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
+from codex_audit.tree.python_source import parse, unfinished
 from codex_audit.tree.stubs import is_exempt_class, is_stub
 
 if TYPE_CHECKING:
     from codex_audit.tree.facts import Interest
 
-# A marker is a comment's own word, not the word inside a string or a name.
-_MARKER = re.compile(rb"#.*?\b(TODO|FIXME)\b")
 _STRING_LIMIT = 200
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def python_facts(path: str, role: str, source: bytes, interest: Interest) -> FileFacts:
     """The facts of a Python file; one that does not parse has a `problem` and no facts."""
-    lines = source.splitlines(keepends=True)
-    markers = tuple(
-        (number, found.group(1).decode())
-        for number, line in enumerate(lines, 1)
-        if (found := _MARKER.search(line))
-    )
+    markers = unfinished(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes are the file's own affair
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = error.lineno or 1 if isinstance(error, SyntaxError) else 1
-        message = error.msg if isinstance(error, SyntaxError) else str(error)
-        problem = Problem(line, f"{type(error).__name__}: {message}")
-        return FileFacts(path, role, len(lines), (), markers=markers, problem=problem)
-    walker = _Walker(path, lines, interest)
-    walker.module(tree)
-    stubs = () if path.endswith(".pyi") else tuple(walker.stubs)
-    return FileFacts(path, role, len(lines), tuple(walker.facts), stubs=stubs, markers=markers)
+        tree, lines = parse(source)
+        walker = _Walker(path, lines, interest)
+        walker.module(tree)
+    except (RecursionError, MemoryError):
+        problem = Problem(1, "nested too deeply to be read")
+    except SyntaxError as error:
+        problem = Problem(error.lineno or 1, f"{type(error).__name__}: {error.msg}")
+    except ValueError as error:
+        problem = Problem(1, str(error))
+    else:
+        stubs = () if path.endswith(".pyi") else tuple(walker.stubs)
+        return FileFacts(path, role, len(lines), tuple(walker.facts), stubs=stubs, markers=markers)
+    count = len(source.splitlines())
+    return FileFacts(path, role, count, (), markers=markers, problem=problem)
 
 
 class _Walker:
@@ -63,11 +58,13 @@ class _Walker:
     def _text(self, node: ast.AST, limit: int = 300) -> str:
         first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
         start, end = node.col_offset, node.end_col_offset  # type: ignore[attr-defined]
+        most = 16 * limit  # bytes, of which at least a quarter are characters, and those are cut
         if first == last:
-            raw = self._lines[first][start:end]
+            raw = self._lines[first][start : min(end, start + most)]
         else:
             middle = self._lines[first + 1 : min(last, first + 40)]
-            raw = b"".join([self._lines[first][start:], *middle, self._lines[last][:end]])
+            parts = [self._lines[first][start : start + most], *middle, self._lines[last][:end]]
+            raw = b"".join(part[:most] for part in parts)[:most]
         return collapse(raw.decode("utf-8", "replace"), limit)
 
     def _add(
@@ -95,10 +92,7 @@ class _Walker:
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             self._assign(node)
         elif isinstance(node, ast.If | ast.While):
-            name = "if" if isinstance(node, ast.If) else "while"
-            self._test(name, node.test)
-            self._nested(node.body)
-            self._nested(node.orelse)
+            self._branches(node)
         elif isinstance(node, ast.For | ast.AsyncFor):
             if self._wants("loop", "for"):
                 self._add(
@@ -127,6 +121,18 @@ class _Walker:
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.expr):
                     self._expression(child)
+
+    def _branches(self, node: ast.If | ast.While) -> None:
+        # `elif` is an `if` inside `else`: long chains of them are a loop here, not recursion
+        while True:
+            self._test("if" if isinstance(node, ast.If) else "while", node.test)
+            self._nested(node.body)
+            match node.orelse:
+                case [ast.If() as inner]:
+                    node = inner
+                case _:
+                    self._nested(node.orelse)
+                    return
 
     def _nested(self, body: list[ast.stmt]) -> None:
         self._depth += 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.outcome import Evidence
 from codex_audit.records import FileSize, Language, RepoMap, Unparsed
+from codex_audit.tree.reading import shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def repo_map(tree: Tree, files: Sequence[FileFacts], snippet: Callable[[str, int
     sizes = {file.path: file.size for file in tree.files}
     largest = sorted(files, key=lambda file: (-file.lines, file.path))[:_LARGEST]
     return RepoMap(
-        root=str(tree.root),
+        root=shown_path(str(tree.root)),
         listed_by=tree.listed_by,
         files=len(tree.files),
         python_files=len(python),

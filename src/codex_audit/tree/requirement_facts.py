@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from codex_audit.tree.facts import Fact
+from codex_audit.tree.reading import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ def requirement_facts(path: str, source: bytes, config: Iterable[Fact]) -> list[
         text = source.decode("utf-8", "replace")
         found += [
             requirement(line, number, group)
-            for number, line in enumerate(text.splitlines(), 1)
+            for number, line in enumerate(text_lines(text), 1)
             if line.strip() and not line.startswith((" ", "#"))
         ]
     elif name == "pyproject.toml":
@@ -94,7 +95,7 @@ def _from_setup(source: bytes) -> list[Fact | None]:
     """String constants of lists named like requirements, in the call or assigned before it."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []  # the Python facts of this file already name the problem
     found: list[Fact | None] = []
     for node in ast.walk(tree):

@@ -6,19 +6,27 @@ import re
 
 from codex_audit.tree.config_facts import shell_lines
 from codex_audit.tree.facts import Fact, collapse
+from codex_audit.tree.reading import text_lines
+
+_LINE_LIMIT = 4000
 
 # A backtick fence has no backtick after its language: `` ```x``` `` in a line is none.
-_FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([\w+.-]*)(?!.*`)")
-_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
+_FENCE = re.compile(r"\s*+(`{3,}+|~{3,}+)\s*+([\w+.-]*+)(?!.*`)")
+_LINK = re.compile(r"\[([^\]]{0,500}+)\]\(([^)\s]++)[^)]*+\)")
 _RST_CODE = re.compile(r"\s*\.\. (?:code-block|code|sourcecode|prompt|console)::\s*([\w-]*)")
-_RST_LINE = re.compile(r"([=\-~^\"'#*+`])\1{2,}\s*$")
+_RST_LINE = re.compile(r"([=\-~^\"'#*+`])\1{2,}+\s*$")
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text, cut where no reader would follow: links are sought in all of each."""
+    return [line[:_LINE_LIMIT] for line in text_lines(text)]
 
 
 def markdown_facts(text: str, first: int = 1) -> list[Fact]:
     """Headings, lines of fenced code, links and prose; `first` is the number of the first line."""
     facts: list[Fact] = []
     fence, language = "", ""
-    for number, line in enumerate(text.splitlines(), first):
+    for number, line in enumerate(_lines(text), first):
         opened = _FENCE.match(line)
         if opened and not fence:
             fence, language = opened.group(1), opened.group(2).lower()
@@ -40,7 +48,7 @@ def markdown_facts(text: str, first: int = 1) -> list[Fact]:
 def rst_facts(text: str) -> list[Fact]:
     """Headings (underlined), lines of literal and code blocks, and prose."""
     facts: list[Fact] = []
-    lines = text.splitlines()
+    lines = _lines(text)
     levels: list[str] = []
     block_indent: int | None = None
     language = ""
@@ -75,7 +83,7 @@ def shell_facts(text: str) -> list[Fact]:
     """Command lines of a shell script; directives like `#SBATCH` command a scheduler."""
     facts = [
         Fact("shell", line.split()[0], number, collapse(line))
-        for number, line in enumerate(text.splitlines(), 1)
+        for number, line in enumerate(_lines(text), 1)
         if re.match(r"#(SBATCH|PBS|BSUB|\$)\s", line)
     ]
     return facts + list(shell_lines(text, 1))
@@ -84,9 +92,9 @@ def shell_facts(text: str) -> list[Fact]:
 def makefile_facts(text: str) -> list[Fact]:
     """Recipe lines of a Makefile or justfile, and its targets as `config` names."""
     facts: list[Fact] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines(text), 1):
         if line.startswith(("\t", "    ")) and line.strip():
             facts += shell_lines(line, number)
-        elif target := re.match(r"@?([A-Za-z][\w.-]*)[^:=#]*:(?!=)", line):
+        elif target := re.match(r"@?([A-Za-z][\w.-]*+)[^:=#]*+:(?!=)", line):
             facts.append(Fact("config", f"target.{target.group(1)}", number, collapse(line)))
     return facts

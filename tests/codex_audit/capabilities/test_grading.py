@@ -37,6 +37,8 @@ BY_ABSENCE = msgspec.structs.replace(MET, evidence=())
         ([UNMET, NA], [], False, Status.NOT_APPLICABLE),
         ([UNMET, UNMET], [], False, Status.MISSING),
         ([BY_ABSENCE, UNMET], [], True, Status.MISSING),
+        ([REFUTED, NA, NA], [], False, Status.MISSING),
+        ([REFUTED, MET], [], False, Status.PARTIALLY),
         ([NA, NA], [], True, Status.NOT_APPLICABLE),
     ],
 )

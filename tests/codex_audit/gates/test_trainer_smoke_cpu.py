@@ -21,7 +21,8 @@ from codex_audit.settings import Settings, TrainerSettings
 REPOSITORY = Path(__file__).resolve().parents[3]
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 ALL_CHECKS = [
-    "loss_finite", "loss_falls", "resume_bit_exact", "rng_restored", "data_order_continues",
+    "loss_finite", "loss_falls", "resume_bit_exact", "state_restored", "rng_restored",
+    "data_order_continues",
     "same_seed_same_bits", "different_seed_differs",
 ]  # fmt: skip
 
@@ -90,7 +91,9 @@ def test_a_trainer_that_restores_only_weights_is_told_what_it_lost(
     weights_only: dict[str, Check],
 ) -> None:
     failed = {name for name, check in weights_only.items() if check.verdict is Verdict.FAIL}
-    assert failed == {"resume_bit_exact", "rng_restored", "data_order_continues"}
+    assert failed == {
+        "resume_bit_exact", "state_restored", "rng_restored", "data_order_continues",
+    }  # fmt: skip
     resume = weights_only["resume_bit_exact"]
     assert resume.measured["first_different_step"] == 21
     assert resume.measured["first_different_tensor"] == "weight"

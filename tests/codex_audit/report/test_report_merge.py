@@ -335,9 +335,26 @@ def test_the_reference_kit_proves_nothing_of_a_foreign_repository(
 ) -> None:
     document = merge(_resumes(), write_all(tmp_path, _tried(verdict, in_tree=False)), SETTINGS)
     assert _checkpointing(document) == _resumes().capabilities["checkpointing_resume"]
-    assert (
-        "subject: reference kit codex_ml (no trainer of this repository is configured)"
-    ) in note(document, CPU)
+    assert note(document, CPU).startswith(
+        "no trainer of this repository is configured; subject: reference kit codex_ml"
+    )
+    row = next(gate for gate in document.gates if gate.name == CPU)
+    # Its pass is none of this repository's; its failure says that the environment is broken.
+    assert row.verdict is (GateVerdict.SKIP if verdict is Verdict.PASS else GateVerdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(["--require"], "PASS"), (["tests/test_a.py"], "NOT RUN")]
+)
+def test_a_gate_narrowed_by_arguments_is_no_pass(
+    tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    tried = _tried(Verdict.PASS, in_tree=True)
+    narrowed = msgspec.structs.replace(tried, facts={**tried.facts, "arguments": arguments})
+    document = merge(_resumes(), write_all(tmp_path, narrowed), SETTINGS)
+    row = next(gate for gate in document.gates if gate.name == CPU)
+    assert row.verdict == expected
+    assert ("tests/test_a.py" in row.note) is (expected == "NOT RUN")
 
 
 @pytest.mark.parametrize("facts", [{}, {"subject": "codex_ml"}, {"subject": {"in_tree": "yes"}}])

@@ -59,7 +59,7 @@ def judge(trial: Trial) -> tuple[Check, ...]:
         return ()
     checks += [_loss_finite(straight, trial), _loss_falls(straight)]
     if "resumed" in runs and "interrupted" in runs:
-        checks += [_resume_bit_exact(trial), _rng_restored(trial)]
+        checks += [_resume_bit_exact(trial), _state_restored(trial), _rng_restored(trial)]
         if straight.final.order is not None:
             checks.append(_data_order_continues(trial))
     if "interrupted" in runs:
@@ -114,13 +114,14 @@ def _loss_falls(run: Run) -> Check:
     last = sum(losses[-quarter:]) / quarter if losses else math.nan
     trend, needed = mann_kendall(losses)
     good = last < first and -trend >= needed
-    word = "falls" if good else "does not fall"
+    word = "falls" if good else "shows no certain fall" if last < first else "does not fall"
     return _check(
         "loss_falls",
         good=good,
         summary=(
             f"the loss {word}: mean {first:.4g} over the first {quarter} steps, {last:.4g} over "
             f"the last {quarter} (Mann-Kendall Z {trend:.1f}, at most {-needed:.1f} needed)"
+            + ("" if good or last >= first else "; raise trainer.steps in the settings for more")
         ),
         evidence=run.places.get("train"),
         measured={
@@ -224,25 +225,47 @@ def likely_cause(trial: Trial) -> str:
     )
 
 
+def _state_restored(trial: Trial) -> Check:
+    """Weights, optimizer state and progress right after loading, whatever follows from them."""
+    saved, run = trial.runs["interrupted"].final, trial.runs["resumed"]
+    lost = None if run.loaded is None else tensor_difference(saved, run.loaded)
+    made = len(run.losses)
+    if lost is not None:
+        summary = f"`{lost.name}` is not restored by load ({lost.note} right after it)"
+    elif made != trial.half:
+        summary = f"after loading, {made} steps were made where {trial.half} were left"
+    else:
+        summary = "right after loading, weights, optimizer state and progress are those saved"
+    return _check(
+        "state_restored",
+        good=lost is None and made == trial.half,
+        summary=summary,
+        evidence=run.places.get("load", run.places.get("factory")),
+        measured={"steps_after_load": made},
+    )
+
+
 def _rng_restored(trial: Trial) -> Check:
-    straight, resumed = trial.runs["straight"].final, trial.runs["resumed"].final
-    streams = _streams(straight, resumed)
+    # Right after loading: later, other data or another length would draw other numbers as well.
+    saved, run = trial.runs["interrupted"].final, trial.runs["resumed"]
+    resumed = run.loaded if run.loaded is not None else run.final
+    streams = _streams(saved, resumed)
     if streams:
         summary = (
-            f"after the resumed run the next random numbers of {', '.join(streams)} are not those "
-            "of the uninterrupted one"
+            f"right after loading, the next random numbers of {', '.join(streams)} are not those "
+            "that the saved run had"
         )
     else:
         summary = (
-            f"the next random numbers of {', '.join(resumed.draws)} are those of the straight run"
+            f"right after loading, the next random numbers of {', '.join(resumed.draws)} are "
+            "those that the saved run had"
         )
-    run = trial.runs["resumed"]
     return _check(
         "rng_restored",
         good=not streams,
         summary=summary,
         evidence=run.places.get("load", run.places.get("factory")),
-        measured={name: name not in streams for name in straight.draws},
+        measured={name: name not in streams for name in saved.draws},
     )
 
 

@@ -63,21 +63,21 @@ def summary(subject: Trial, name: str) -> str:
 
 def test_runs_that_agree_pass_everything() -> None:
     assert set(verdicts(trial()).values()) == {Verdict.PASS}
-    assert len(judge(trial())) == 7
+    assert len(judge(trial())) == 8
 
 
 def test_one_bit_of_one_loss_fails_resume_and_names_the_step() -> None:
     late = list(LOSSES[HALF:])
     late[4] = math.nextafter(late[4], 2)
     subject = trial(resumed=run_of(tuple(late), loaded=snapshot()))
-    assert failed(subject) == {"resume_bit_exact"}
+    assert failed(subject) == {"resume_bit_exact", "state_restored"}
     assert "losses differ from step 15" in summary(subject, "resume_bit_exact")
     assert "something else is lost" in likely_cause(subject)
 
 
 def test_a_run_that_ended_by_itself_is_no_proof_of_resuming() -> None:
     subject = msgspec.structs.replace(trial(), exit_code=0)
-    assert failed(subject) == {"resume_bit_exact"}
+    assert failed(subject) == {"resume_bit_exact", "state_restored"}
     assert "not by a kill" in summary(subject, "resume_bit_exact")
 
 
@@ -90,7 +90,7 @@ def test_lost_progress_is_named() -> None:
 def test_a_tensor_that_load_forgets_is_named_with_its_distance(tmp_path: Path) -> None:
     loaded = changed(tmp_path / "bits", "exp_avg")
     subject = trial(resumed=run_of(LOSSES[HALF:], loaded, loaded=loaded))
-    assert failed(subject) == {"resume_bit_exact"}
+    assert failed(subject) == {"resume_bit_exact", "state_restored"}
     assert "`exp_avg` is not restored by load" in likely_cause(subject)
     assert "first `exp_avg` (bfloat16[4]" in summary(subject, "resume_bit_exact").replace(
         "float32[2] against ", ""
