@@ -116,7 +116,7 @@ class _Reader:
             found = self._problem(file, f"its reader failed: {type(error).__name__}: {error}")
         if found.problem is None:
             return found
-        reason = collapse(shown_text(found.problem.reason))
+        reason = shown_text(collapse(found.problem.reason))
         return msgspec.structs.replace(found, problem=Problem(found.problem.line, reason))
 
     @staticmethod
@@ -164,7 +164,7 @@ def _listing_errors(tree: Tree) -> list[CapturedError]:
         CapturedError(
             phase=2,
             step="repository_mapping",
-            message=shown_text(message),
+            message=shown_text(collapse(message)),
             context="listing the files of the tree; what was found was audited",
             diagnosis=diagnosis,
             remedy=remedy,

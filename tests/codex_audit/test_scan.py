@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from conftest import git
 
+from codex_audit import scan as scan_module
 from codex_audit.capabilities import evaluate
 from codex_audit.records import Answer, Status
+from codex_audit.report.formats import find_format
+from codex_audit.report.merge import merge
 from codex_audit.scan import scan
 from codex_audit.settings import SettingsError, load_settings
+from codex_audit.tree import extract as extract_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from codex_audit.records import Scan
+    from codex_audit.tree.facts import FileFacts
 
     Make = Callable[[dict[str, str]], Path]
 
@@ -213,3 +219,87 @@ def test_an_empty_directory_is_a_repository_with_nothing_in_it(tmp_path: Path) -
     found = audit(tmp_path)
     assert (found.repo_map.files, found.repo_map.stub_density) == (0, 0.0)
     assert not found.trains
+
+
+def test_odd_names_and_lines_leave_the_document_whole(make_tree: Make) -> None:
+    odd = "torch.manual_seed(1)  # TODO \x1b[31m \u2028 | x\n"
+    root = make_tree({"train.py": TRAIN, "a\nb|`.py": odd})
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.py")).write_text(odd)
+    found = audit(root)
+    markdown = find_format("markdown").render(merge(found, None, load_settings(root)))
+    assert "\x1b" not in markdown
+    assert "\u2028" not in markdown
+    assert markdown.encode()
+    assert [one.path for one in found.repo_map.markers] == [r"a\nb|`.py", r"caf\xe9.py"]
+
+
+def test_a_fault_of_a_reader_costs_one_file_and_is_shown(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extract(path: str, *rest: object) -> FileFacts:
+        if path == "odd.py":
+            raise ZeroDivisionError("broken\nreader")
+        return extract_module.extract(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scan_module, "extract", extract)
+    found = audit(make_repository({"train.py": TRAIN, "odd.py": ""}))
+    (unparsed,) = found.repo_map.unparsed
+    assert unparsed.reason == "its reader failed: ZeroDivisionError: broken reader"
+    assert "odd.py:1" in found.errors[0].message
+    assert found.trains
+
+
+def test_several_processes_answer_as_one_does(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_repository({"train.py": TRAIN, "bad.py": "(" * 5000, "a/b.yaml": "[" * 9000})
+    alone = audit(root)
+    monkeypatch.setattr(scan_module, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = audit(root)
+    assert together.capabilities == alone.capabilities
+    assert together.repo_map == alone.repo_map
+    assert len(together.repo_map.unparsed) == 2
+
+
+def test_a_file_that_vanishes_while_it_is_audited(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_repository({"train.py": TRAIN, "gone.py": "x = 1  # TODO\n"})
+    good = scan_module.read_facts
+
+    def then_delete(*arguments: object) -> list[FileFacts]:
+        facts = good(*arguments)  # type: ignore[arg-type]
+        (root / "train.py").unlink()
+        (root / "gone.py").unlink()
+        return facts
+
+    monkeypatch.setattr(scan_module, "read_facts", then_delete)
+    found = audit(root)
+    saved = found.capabilities["checkpointing_resume"].criteria["optimizer_state_saved"]
+    assert (str(saved.evidence[0]), saved.evidence[0].snippet) == ("train.py:13", "")
+    assert found.provenance.dirty is True
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_a_captured_error(make_tree: Make) -> None:
+    root = make_tree({"train.py": TRAIN, "secret/a.py": ""})
+    (root / "secret").chmod(0)
+    try:
+        (error,) = audit(root).errors
+    finally:
+        (root / "secret").chmod(0o755)
+    assert error.message == "1 directory could not be read: secret/"
+
+
+def test_a_broken_repository_is_a_captured_error(make_tree: Make) -> None:
+    root = make_tree({"train.py": TRAIN, ".git": "gitdir: /nowhere/at/all\n"})
+    (error,) = audit(root).errors
+    assert "not a git repository: /nowhere/at/all" in error.message
+    assert error.remedy == "make `git status` work in this directory"
+
+
+def test_a_file_is_no_tree(make_tree: Make) -> None:
+    root = make_tree({"train.py": TRAIN})
+    with pytest.raises(NotADirectoryError, match=r"train.py: not a directory; give"):
+        scan(root / "train.py", load_settings(root))

@@ -150,6 +150,8 @@ class Matcher:
             if inner.kind in {"criterion", "requirement"} and found:
                 return []
             places -= {key(hit) for hit in found}
+        if signal.within == "repo":
+            return self.hits(positive[0]) if places else []
         return [hit for hit in self.hits(local[0]) if key(hit) in places]
 
     def _leaf(self, signal: Signal, kind: str) -> list[Hit]:

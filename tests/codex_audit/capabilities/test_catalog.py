@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -8,6 +10,7 @@ import pytest
 from codex_audit.capabilities import catalog as module
 from codex_audit.capabilities.catalog import CatalogError, load_catalog
 from codex_audit.capabilities.model import CapabilityRule, Signal
+from codex_audit.cli import main
 
 # The published criteria, in their published order: adding one is a change of this list as well.
 PUBLISHED = {
@@ -100,3 +103,19 @@ def test_a_signal_that_cannot_be_understood_is_refused(signal: dict[str, Any]) -
                 catalog, capabilities={**catalog.capabilities, rule.id: capability}
             )
         )
+
+
+def test_a_remedy_names_only_what_exists() -> None:
+    remedies = [
+        one.remedy
+        for rule in load_catalog().capabilities.values()
+        for one in rule.criteria.values()
+    ]
+    modules = {name for text in remedies for name in re.findall(r"codex_\w+(?:\.[a-z_]+)+", text)}
+    assert "codex_ml.checkpoint" in modules
+    for name in sorted(modules):
+        module, _, attribute = name.rpartition(".")
+        found = import_module(module)
+        assert hasattr(found, attribute) or import_module(name), name
+    commands = {name for text in remedies for name in re.findall(r"`codex-audit (\w+)", text)}
+    assert commands <= set(main.commands)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -151,3 +152,86 @@ def test_lower_bound() -> None:
 def test_binary_files_have_a_name_and_nothing_else() -> None:
     found = extract("model.bin", "core", b"\0\1\2", EVERYTHING)
     assert [(fact.kind, fact.name) for fact in found.facts] == [("file", "model.bin")]
+
+
+DEEP = {
+    "json": "[" * 100_000, "object.json": '{"a":' * 990 + "1" + "}" * 990, "yaml": "[" * 100_000,
+    "self.yaml": "&a [*a, *a]", "toml": "a=" + "[" * 5000, "key.toml": "a." * 3000 + "a=1",
+    "laughs.yaml": "a: &a [x,x,x,x,x,x,x,x,x]\n"
+    + "".join(
+        f"{this}: &{this} [{','.join([f'*{last}'] * 9)}]\n"
+        for last, this in zip("abcdefghi", "bcdefghij", strict=True)
+    ),
+    "parentheses.py": "x=" + "(" * 5000, "minus.py": "-" * 100_000 + "1",
+    "names.py": "a" + ".a" * 3000, "calls.py": "a" + "()" * 1400,
+    "default.py": "def f(x=" + "a+" * 900 + "a): pass\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_is_nested_too_deeply_is_a_problem_of_its_file(name: str) -> None:
+    problem = read(name if "." in name else f"a.{name}", DEEP[name]).problem
+    assert problem is not None
+    assert problem.reason
+
+
+def test_long_chains_are_read() -> None:
+    chain = "if a: pass\n" + "elif a: pass\n" * 900 + "else: last()\n"
+    assert [(one.name, one.line) for one in facts("a.py", chain, "call")] == [("last", 902)]
+    assert read("setup.py", "x=" + "+".join(["a"] * 2900)).path == "setup.py"
+
+
+# Each of these once took minutes or more, or would have.
+SLOW = {
+    "brackets.md": ("[" * 4000 + "\n") * 50, "links.md": ("[a](" * 1000 + "\n") * 50,
+    "fence.md": ("```" + "a" * 3900 + "`\n") * 50, "one.md": "[" * 1_000_000,
+    "target.mk": ("a" * 4000 + "\n") * 50, "one.mk": "a" * 1_000_000, "rule.rst": "=" * 1_000_000,
+    "lines.json": "\n" * 400_000 + "{", "array.toml": "x=[\n[" + " " * 300_000 + "\n]]\n",
+    "spaces.ini": "[a]\nb" + " " * 400_000 + "c\n", "keys.ini": "[s]\n" + "".join(f"k{n}=1\n" for n in range(20_000)),
+    "sections.ini": "".join(f"[s{n}]\nk=1\n" for n in range(15_000)),
+    "hashes.py": "#" * 1_000_000 + " TODO", "list.py": "x=[" + "{'a':1}," * 50_000 + "]\n",
+    "names.py": "a" * 200_000 + "(1)\nx = {'" + "_" * 200_000 + "': 1}\n",
+    "continued.sh": "\\\n" * 300_000, "Dockerfile": "FROM " + "$a:-" * 200_000,
+    "requirements.txt": ("a" + " " * 5000 + "[\n") * 50, "codec.py": "# coding: punycode\n" + "a" * 200_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_hostile_text_takes_no_time(name: str) -> None:
+    begun = time.monotonic()
+    assert read(name, SLOW[name]).path == name
+    assert time.monotonic() - begun < 10
+
+
+def test_offsets_count_in_the_declared_encoding() -> None:
+    source = "# -*- coding: latin-1 -*-\nx = 'ééé'; f(abc)\n"
+    (call,) = (
+        fact
+        for fact in extract("a.py", "core", source.encode("latin-1"), EVERYTHING).facts
+        if fact.kind == "call"
+    )
+    assert (call.name, call.value) == ("f", "abc")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_no_text(encoding: str) -> None:
+    found = extract("requirements.txt", "core", "torch\n".encode(encoding), EVERYTHING)
+    assert [fact.name for fact in found.facts if fact.kind == "requirement"] == ["torch"]
+
+
+def test_templates_and_empty_files_are_no_problem_but_python_2_is() -> None:
+    assert read("{{ cookiecutter.x }}/train.py", "import {{ cookiecutter.y }}\n").problem is None
+    assert read("{{ cookiecutter.x }}/pyproject.toml", "{% if a %}\n").problem is None
+    for suffix in ("py", "json", "yaml", "toml", "ini", "md", "ipynb"):
+        assert read(f"a.{suffix}", "").problem is None
+    assert "print" in str(read("a.py", "print 'x'\n").problem)
+
+
+def test_a_line_that_continues_nothing_in_an_ini_file() -> None:
+    assert "continues a key" in str(read("a.ini", "[a]\nkey\n  more\n").problem)
+
+
+def test_large_python_is_no_source() -> None:
+    found = read("a.py", "x = 1\n" * 400_000)
+    assert "larger than" in str(found.problem)
+    assert found.lines == 400_000

@@ -91,7 +91,7 @@ def test_git_is_never_a_program_of_the_tree(
 
 
 def test_a_bare_repository_has_no_files_to_audit(make_repository: Make) -> None:
-    with pytest.raises(NotADirectoryError, match="bare git repository.*give a clone"):
+    with pytest.raises(NotADirectoryError, match=r"bare git repository.*give a clone"):
         list_tree(make_repository({"a.py": ""}) / ".git")
 
 

@@ -70,14 +70,14 @@ def test_one_bit_of_one_loss_fails_resume_and_names_the_step() -> None:
     late = list(LOSSES[HALF:])
     late[4] = math.nextafter(late[4], 2)
     subject = trial(resumed=run_of(tuple(late), loaded=snapshot()))
-    assert failed(subject) == {"resume_bit_exact", "state_restored"}
+    assert failed(subject) == {"resume_bit_exact"}
     assert "losses differ from step 15" in summary(subject, "resume_bit_exact")
     assert "something else is lost" in likely_cause(subject)
 
 
 def test_a_run_that_ended_by_itself_is_no_proof_of_resuming() -> None:
     subject = msgspec.structs.replace(trial(), exit_code=0)
-    assert failed(subject) == {"resume_bit_exact", "state_restored"}
+    assert failed(subject) == {"resume_bit_exact"}
     assert "not by a kill" in summary(subject, "resume_bit_exact")
 
 
