@@ -147,7 +147,8 @@ def _settings(root: Path) -> Settings:
     from codex_audit.settings import load_settings  # noqa: PLC0415
 
     if not root.is_dir():
-        raise NotADirectoryError(f"{root}: no such directory; give the directory of a repository")
+        what = "is a file" if root.is_file() else "no such directory"
+        raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
     return load_settings(root)
 
 

@@ -55,7 +55,12 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
     files = read_facts(tree, catalog)
     snippet = _snippets(tree)
     verdicts = evaluate(
-        catalog, files, root=tree.root, snippet=snippet, not_applicable=settings.not_applicable
+        catalog,
+        files,
+        root=tree.root,
+        snippet=snippet,
+        not_applicable=settings.not_applicable,
+        present=_configured(settings),
     )
     mapped = repo_map(tree, files, snippet)
     return Scan(
@@ -191,6 +196,12 @@ def _unparsed_error(mapped: RepoMap, tree: Tree) -> list[CapturedError]:
             root=tree.root,
         )
     ]
+
+
+def _configured(settings: Settings) -> tuple[str, ...]:
+    """The subjects that settings say are there: what stands trial exists."""
+    trainer = ("training", "model") if settings.trainer.factory else ()
+    return (*trainer, *(("tokenizer",) if settings.tokenizer.path else ()))
 
 
 def _check_declared(catalog: Catalog, settings: Settings, root: Path) -> None:

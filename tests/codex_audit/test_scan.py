@@ -303,3 +303,11 @@ def test_a_file_is_no_tree(make_tree: Make) -> None:
     root = make_tree({"train.py": TRAIN})
     with pytest.raises(NotADirectoryError, match=r"train.py: not a directory; give"):
         scan(root / "train.py", load_settings(root))
+
+
+def test_a_configured_trainer_means_that_the_repository_trains(make_repository: Make) -> None:
+    settings = '[tool.codex-audit.trainer]\nfactory = "app:make"\n'
+    found = audit(make_repository({"app.py": "def make(): return 1\n", "pyproject.toml": settings}))
+    assert found.trains
+    resume = found.capabilities["checkpointing_resume"].criteria["resume"]
+    assert resume.answer is Answer.UNMET

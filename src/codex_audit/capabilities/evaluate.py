@@ -14,7 +14,7 @@ from codex_audit.outcome import CapturedError, Evidence
 from codex_audit.records import Answer, Capability, Criterion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from codex_audit.capabilities.catalog import Catalog
@@ -39,13 +39,15 @@ def evaluate(
     root: Path,
     snippet: Callable[[str, int], str],
     not_applicable: Mapping[str, str],
+    present: Collection[str] = (),
 ) -> Verdicts:
     """Answer every criterion of `catalog` for the facts of a tree.
 
     `snippet` gives the text of a line of a file; `not_applicable` maps a capability or a
-    `capability.criterion` to the reason why settings say that it does not apply.
+    `capability.criterion` to the reason why settings say that it does not apply; `present` are
+    subjects that settings say are there, such as a configured trainer.
     """
-    return _Evaluation(catalog, files, root, snippet, not_applicable).run()
+    return _Evaluation(catalog, files, root, snippet, not_applicable, present).run()
 
 
 class _Evaluation:
@@ -56,6 +58,7 @@ class _Evaluation:
         root: Path,
         snippet: Callable[[str, int], str],
         not_applicable: Mapping[str, str],
+        present: Collection[str],
     ) -> None:
         self._catalog = catalog
         self._files = files
@@ -65,7 +68,7 @@ class _Evaluation:
         self._matcher = Matcher(Facts(files), self._met_hits)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
-        self._subjects: dict[str, bool] = {}
+        self._subjects: dict[str, bool] = dict.fromkeys(present, True)
         self._errors: list[CapturedError] = []
 
     def run(self) -> Verdicts:

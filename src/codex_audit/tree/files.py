@@ -18,6 +18,7 @@ from codex_audit.tree.git import (
     head_commit,
     index_entries,
     is_bare,
+    untracked_python,
 )
 from codex_audit.tree.reading import LARGE, read_regular, shown_path
 from codex_audit.tree.roles import role_of
@@ -110,11 +111,24 @@ class Tree:
         return any(blob and blob not in ids for _, blob, ids in self._hashed)
 
     def digest(self) -> str:
-        """SHA-256 over paths and contents of all tracked files, the same on every platform."""
+        """SHA-256 over paths and contents of all tracked files, the same on every platform.
+
+        Python files that are not yet tracked belong to it too: the gates judge them.
+        """
         whole = hashlib.sha256()
         for path, _, ids in self._hashed:
             whole.update(f"{path}\0{ids[0]}\n".encode("utf-8", "surrogateescape"))
+        for path in untracked_python(self.root) if self.listed_by == "git" else ():
+            if not directory_reason(path.split("/")[:-1]):
+                identity = _blob_id(self._content_or_nothing(path))
+                whole.update(f"{path}\0untracked\0{identity}\n".encode("utf-8", "surrogateescape"))
         return whole.hexdigest()
+
+    def _content_or_nothing(self, path: str) -> bytes:
+        try:
+            return read_regular(self.root / path).replace(b"\r\n", b"\n")
+        except OSError:
+            return b""  # its name alone says that it is there
 
     @cached_property
     def _hashed(self) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -116,6 +116,13 @@ def index_entries(root: Path) -> list[IndexEntry] | None:
     return list(entries.values())
 
 
+def untracked_python(root: Path) -> list[str]:
+    """Python files below `root` that git neither tracks nor ignores: gates see them as well."""
+    done = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py")
+    names = done.stdout.split(b"\0") if done.returncode == 0 else []
+    return sorted(name.decode("utf-8", "surrogateescape") for name in names if name)
+
+
 def head_commit(root: Path) -> str | None:
     """The commit checked out, in hex; none without a repository or a commit."""
     try:

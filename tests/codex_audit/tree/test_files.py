@@ -124,7 +124,13 @@ def test_the_digest_follows_content_and_names_and_nothing_else(make_repository: 
     changed = list_tree(root).digest()
     assert changed != before
     git(root, "mv", "b.py", "c.py")
-    assert list_tree(root).digest() not in {before, changed}
+    moved = list_tree(root).digest()
+    assert moved not in {before, changed}
+    (root / "venv" / "lib").mkdir(parents=True)
+    (root / "venv" / "lib" / "theirs.py").write_text("")
+    assert list_tree(root).digest() == moved
+    (root / "new.py").write_text("import os\n")  # the gates see it, so it belongs to the tree
+    assert list_tree(root).digest() != moved
 
 
 @pytest.mark.parametrize("change", ["edited", "staged", "deleted"])
