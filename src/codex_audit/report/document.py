@@ -80,8 +80,7 @@ class Phase(msgspec.Struct, frozen=True):
 class QuickWin(msgspec.Struct, frozen=True, kw_only=True):
     """A gap worth closing soon: what is missing, where to start, how to close it.
 
-    `where` is None where no line of the repository comes close; `nearest` says whether it is
-    the line that nearly meets the criterion, or only the capability's best evidence.
+    `where` is the line that comes closest; None where none of the repository does.
     """
 
     capability: str
@@ -91,7 +90,6 @@ class QuickWin(msgspec.Struct, frozen=True, kw_only=True):
     effort: int
     what: str
     where: Evidence | None
-    nearest: bool
     how: str
 
 

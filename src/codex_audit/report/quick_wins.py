@@ -10,8 +10,6 @@ from codex_audit.report.document import QuickWin
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codex_audit.outcome import Evidence
-
 AT_MOST = 10
 
 
@@ -28,13 +26,6 @@ def quick_wins(capabilities: Mapping[str, Capability]) -> tuple[QuickWin, ...]:
     return tuple(wins[:AT_MOST])
 
 
-def best_evidence(capability: Capability) -> Evidence | None:
-    """The line that best shows the capability: that of a required criterion, if one is met."""
-    met = [each for each in capability.criteria.values() if each.evidence]
-    met.sort(key=lambda each: not each.required)
-    return met[0].evidence[0] if met else None
-
-
 def _win(capability: Capability, criterion: Criterion) -> QuickWin:
     return QuickWin(
         capability=capability.id,
@@ -43,7 +34,6 @@ def _win(capability: Capability, criterion: Criterion) -> QuickWin:
         impact=criterion.impact,
         effort=criterion.effort,
         what=criterion.gap or criterion.question,
-        where=criterion.nearest or best_evidence(capability),
-        nearest=criterion.nearest is not None,
+        where=criterion.nearest,
         how=criterion.remedy,
     )
