@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 TEXT_LIMIT = 300
+_LONG = frozenset({"file", "string"})  # whose names are texts of their own
 # The parameters of a command can be many, and their defaults are settings.
 SIGNATURE_LIMIT = 2000
 # A longer name is data: criteria match names with expressions whose time grows faster than they.
-NAME_LIMIT = 300
+NAME_LIMIT = 120
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -75,14 +76,14 @@ class Interest:
     def wants(self, kind: str, name: str) -> bool:
         """Whether a fact of this kind and name may be asked for."""
         names = self._names.get(kind)
-        if names is None or (len(name) > NAME_LIMIT and kind != "file"):
+        if names is None or (len(name) > NAME_LIMIT and kind not in _LONG):
             return False
         return names.checks(name) is not None
 
     def keeps(self, kind: str, name: str, value: str) -> bool:
         """Whether a fact of this kind, name and value is asked for."""
         names = self._names.get(kind)
-        if names is None or (len(name) > NAME_LIMIT and kind != "file"):
+        if names is None or (len(name) > NAME_LIMIT and kind not in _LONG):
             return False
         checks = names.checks(name)
         return checks is not None and (not checks or any(check.search(value) for check in checks))
