@@ -311,3 +311,14 @@ def test_a_configured_trainer_means_that_the_repository_trains(make_repository: 
     assert found.trains
     resume = found.capabilities["checkpointing_resume"].criteria["resume"]
     assert resume.answer is Answer.UNMET
+
+
+def test_our_own_sessions_are_a_task_runner_that_lints(make_repository: Make) -> None:
+    source = "from codex_audit.sessions import register\n\nregister(source='codex-audit==1')\n"
+    criteria = (
+        audit(make_repository({"noxfile.py": source})).capabilities["internal_ci_test"].criteria
+    )
+    for name in ("task_runner", "lint_enforced", "types_enforced", "coverage_measured"):
+        assert str(criteria[name].evidence[0]) == "noxfile.py:3"
+    bare = audit(make_repository({"noxfile.py": "from elsewhere import register\n\nregister()\n"}))
+    assert bare.capabilities["internal_ci_test"].criteria["lint_enforced"].answer is Answer.UNMET

@@ -37,13 +37,13 @@ class Catalog(msgspec.Struct, frozen=True):
         """Every signal of the catalog, combinations as well as what they are made of."""
         for capability in self.capabilities.values():
             for rule in capability.criteria.values():
-                yield from _deep((*rule.met, *rule.unless, *rule.shown, *rule.near))
+                yield from deep((*rule.met, *rule.unless, *rule.shown, *rule.near))
         for subject in self.subjects.values():
-            yield from _deep((*subject.met, *subject.unless))
+            yield from deep((*subject.met, *subject.unless))
         for framework in self.frameworks.values():
-            yield from _deep(framework.used)
+            yield from deep(framework.used)
             for option in framework.options.values():
-                yield from _deep(option)
+                yield from deep(option)
 
 
 class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,13 +97,9 @@ def globs(signal: Signal) -> tuple[str, ...]:
 
 def deep(signals: Iterable[Signal]) -> Iterator[Signal]:
     """The signals and all that they are made of."""
-    return _deep(signals)
-
-
-def _deep(signals: Iterable[Signal]) -> Iterator[Signal]:
     for signal in signals:
         yield signal
-        yield from _deep((*(signal.all_ or ()), *(signal.any_ or ()), *(signal.none_ or ())))
+        yield from deep((*(signal.all_ or ()), *(signal.any_ or ()), *(signal.none_ or ())))
 
 
 def _read(name: str, text: str, kind: type[Any]) -> Any:
