@@ -1,8 +1,5 @@
-"""Registers the gates as sessions of anyone's noxfile.
+"""Registers the gates as sessions of anyone's noxfile; installed beside nox.
 
-    # /// script
-    # dependencies = ["nox[uv]", "codex-audit"]
-    # ///
     from codex_audit.sessions import register
 
     register()
