@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.capabilities.match import Facts, Hit, Matcher
+from codex_audit.capabilities.match import Findings, Hit, Matcher
 from codex_audit.capabilities.model import Signal
 from codex_audit.outcome import Evidence
 from codex_audit.records import Answer, Reproducibility, Seed
@@ -17,8 +17,9 @@ from codex_audit.records import Answer, Reproducibility, Seed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from codex_audit.capabilities.probes import Probes
     from codex_audit.records import Capability
-    from codex_audit.tree.facts import FileFacts
+    from codex_audit.tree.facts import Found
 
 LOCK_FILES = (
     "uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "conda-lock.yml", "pixi.lock",
@@ -46,15 +47,16 @@ def checklist_signals() -> Iterator[Signal]:
 
 
 def checklist(
-    tree_files: Sequence[FileFacts],
+    probes: Probes,
+    tree_files: Sequence[Found],
     capabilities: Mapping[str, Capability],
     *,
     trains: bool,
     snippet: Callable[[str, int], str],
 ) -> Reproducibility:
-    """The checklist of a tree, from its facts and from the criteria already answered."""
+    """The checklist of a tree, from what its files hold and from the criteria already answered."""
     rules = _rules()
-    matcher = Matcher(Facts(tree_files), lambda _criterion: None)
+    matcher = Matcher(Findings(probes, tree_files), lambda _criterion: None)
 
     def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
         return tuple(
@@ -90,14 +92,14 @@ def _met(
     return answered.evidence if answered.answer is Answer.MET else ()
 
 
-def _is_lock(file: FileFacts) -> bool:
+def _is_lock(file: Found) -> bool:
     name = file.path.rpartition("/")[2]
     if name in LOCK_FILES:
         return True
     if file.role == "test" or not (name.endswith(".txt") and "require" in file.path.lower()):
         return False
     # What pip-tools and uv compile: every line pinned, so transitive packages are too.
-    pins = [fact.value for fact in file.facts if fact.kind == "requirement"]
+    pins = [fact.value for fact in file.requirements]
     return len(pins) > 3 and all(pin.startswith("==") for pin in pins)  # noqa: PLR2004
 
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from codex_audit.capabilities.catalog import deep, load_catalog, wanted_facts
+from codex_audit.capabilities.catalog import deep, load_catalog
 from codex_audit.capabilities.evaluate import evaluate
+from codex_audit.capabilities.probes import Probes
+from codex_audit.capabilities.survey import survey
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.outcome import CapturedError
 from codex_audit.provenance import provenance
 from codex_audit.records import RepoMap, Scan
 from codex_audit.reproducibility import checklist, checklist_signals
 from codex_audit.settings import Settings, SettingsError
-from codex_audit.tree import processes
-from codex_audit.tree.extract import extract
-from codex_audit.tree.facts import Fact, FileFacts, Interest, Problem, collapse
-from codex_audit.tree.files import Tree, list_tree
-from codex_audit.tree.reading import LARGE, shown_path, shown_text, text_lines, text_of
+from codex_audit.tree.facts import collapse
+from codex_audit.tree.files import list_tree
+from codex_audit.tree.reading import shown_path, shown_text, text_lines, text_of
 from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
@@ -30,12 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codex_audit.capabilities.catalog import Catalog
-    from codex_audit.tree.files import TreeFile
+    from codex_audit.tree.files import Tree
 
 SNIPPET_LIMIT = 160
-# Below this many bytes, starting processes costs more than it saves.
-WORTH_PROCESSES = 4_000_000
-MOST_PROCESSES = 8
 
 
 def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> Scan:
@@ -52,10 +46,12 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
     catalog = load_catalog()
     _check_declared(catalog, settings, root)
     tree = list_tree(root, settings.exclude)
-    files = read_facts(tree, catalog)
+    probes = Probes([*catalog.signals(), *deep(checklist_signals())])
+    files = survey(tree, probes)
     snippet = _snippets(tree)
     verdicts = evaluate(
         catalog,
+        probes,
         files,
         root=tree.root,
         snippet=snippet,
@@ -70,7 +66,7 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
         repo_map=mapped,
         capabilities=verdicts.capabilities,
         reproducibility=checklist(
-            files, verdicts.capabilities, trains=verdicts.trains, snippet=snippet
+            probes, files, verdicts.capabilities, trains=verdicts.trains, snippet=snippet
         ),
         errors=(*_listing_errors(tree), *_unparsed_error(mapped, tree), *verdicts.errors),
         provenance=provenance(
@@ -82,51 +78,6 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
             command=command,
         ),
     )
-
-
-def read_facts(tree: Tree, catalog: Catalog) -> list[FileFacts]:
-    """The facts of every file, in the tree's order; a large tree is read by several processes."""
-    read = _Reader(tree, catalog).read
-    jobs = min(os.cpu_count() or 1, MOST_PROCESSES)
-    size = sum(file.size for file in tree.files)
-    if jobs == 1 or size < WORTH_PROCESSES or not processes.AVAILABLE:
-        return [read(file) for file in tree.files]
-    return processes.read_in_processes(read, tree.files, jobs)
-
-
-class _Reader:
-    """Reads files of one tree into facts. Whatever a file holds, it costs at most its own facts."""
-
-    def __init__(self, tree: Tree, catalog: Catalog) -> None:
-        self._tree = tree
-        signals = [*catalog.signals(), *deep(checklist_signals())]
-        self._interest = Interest(
-            [*wanted_facts(signals), ("file", "*", None), ("requirement", "*", None)]
-        )
-
-    def read(self, file: TreeFile) -> FileFacts:
-        """The facts of `file`, or the problem that there is with it."""
-        if file.size > LARGE:
-            here = (Fact("file", file.path, 1),)
-            source = file.path.endswith((".py", ".pyi", ".ipynb"))
-            problem = Problem(1, f"larger than {LARGE} bytes: not read") if source else None
-            return FileFacts(file.path, file.role, 0, here, problem=problem)
-        try:
-            found = extract(file.path, file.role, self._tree.read(file.path), self._interest)
-        except OSError as error:
-            found = self._problem(file, f"cannot be read: {error.strerror}")
-        except RecursionError:
-            found = self._problem(file, "nested too deeply to be read")
-        except Exception as error:  # noqa: BLE001 - a fault of a reader must not hide the other files; it is shown
-            found = self._problem(file, f"its reader failed: {type(error).__name__}: {error}")
-        if found.problem is None:
-            return found
-        reason = shown_text(collapse(found.problem.reason))
-        return msgspec.structs.replace(found, problem=Problem(found.problem.line, reason))
-
-    @staticmethod
-    def _problem(file: TreeFile, reason: str) -> FileFacts:
-        return FileFacts(file.path, file.role, 0, (), problem=Problem(1, reason))
 
 
 def _snippets(tree: Tree) -> Callable[[str, int], str]:

@@ -10,6 +10,7 @@ from conftest import git
 
 from codex_audit import scan as scan_module
 from codex_audit.capabilities import evaluate
+from codex_audit.capabilities import survey as survey_module
 from codex_audit.records import Answer, Status
 from codex_audit.report.formats import find_format
 from codex_audit.report.merge import merge
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from codex_audit.records import Scan
-    from codex_audit.tree.facts import FileFacts
+    from codex_audit.tree.facts import FileFacts, Found
 
     Make = Callable[[dict[str, str]], Path]
 
@@ -241,7 +242,7 @@ def test_a_fault_of_a_reader_costs_one_file_and_is_shown(
             raise ZeroDivisionError("broken\nreader")
         return extract_module.extract(path, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scan_module, "extract", extract)
+    monkeypatch.setattr(survey_module, "extract", extract)
     found = audit(make_repository({"train.py": TRAIN, "odd.py": ""}))
     (unparsed,) = found.repo_map.unparsed
     assert unparsed.reason == "its reader failed: ZeroDivisionError: broken reader"
@@ -254,7 +255,7 @@ def test_several_processes_answer_as_one_does(
 ) -> None:
     root = make_repository({"train.py": TRAIN, "bad.py": "(" * 5000, "a/b.yaml": "[" * 9000})
     alone = audit(root)
-    monkeypatch.setattr(scan_module, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(survey_module, "WORTH_PROCESSES", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     together = audit(root)
     assert together.capabilities == alone.capabilities
@@ -266,15 +267,15 @@ def test_a_file_that_vanishes_while_it_is_audited(
     make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_repository({"train.py": TRAIN, "gone.py": "x = 1  # TODO\n"})
-    good = scan_module.read_facts
+    good = survey_module.survey
 
-    def then_delete(*arguments: object) -> list[FileFacts]:
+    def then_delete(*arguments: object) -> list[Found]:
         facts = good(*arguments)  # type: ignore[arg-type]
         (root / "train.py").unlink()
         (root / "gone.py").unlink()
         return facts
 
-    monkeypatch.setattr(scan_module, "read_facts", then_delete)
+    monkeypatch.setattr(scan_module, "survey", then_delete)
     found = audit(root)
     saved = found.capabilities["checkpointing_resume"].criteria["optimizer_state_saved"]
     assert (str(saved.evidence[0]), saved.evidence[0].snippet) == ("train.py:13", "")

@@ -81,14 +81,6 @@ def load_catalog() -> Catalog:
     )
 
 
-def wanted_facts(signals: Iterable[Signal]) -> Iterator[tuple[str, str, str | None]]:
-    """The kinds, name patterns and values that the signals ask about."""
-    for signal in signals:
-        if signal.kind not in {"all", "any", "none", "criterion"}:
-            for pattern in globs(signal):
-                yield signal.kind, pattern, signal.value
-
-
 def globs(signal: Signal) -> tuple[str, ...]:
     """The name patterns of a signal that asks about facts."""
     operand: Any = signal.operand(signal.kind)

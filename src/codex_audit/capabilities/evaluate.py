@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.capabilities.grading import grade
-from codex_audit.capabilities.match import Facts, Hit, Matcher
+from codex_audit.capabilities.match import Findings, Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.outcome import CapturedError, Evidence
 from codex_audit.records import Answer, Capability, Criterion
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from codex_audit.capabilities.catalog import Catalog
     from codex_audit.capabilities.model import CapabilityRule, CriterionRule
-    from codex_audit.tree.facts import FileFacts
+    from codex_audit.capabilities.probes import Probes
+    from codex_audit.tree.facts import Found
 
 EVIDENCE_LIMIT = 5
 
@@ -34,27 +35,29 @@ class Verdicts(msgspec.Struct, frozen=True):
 
 def evaluate(
     catalog: Catalog,
-    files: Sequence[FileFacts],
+    probes: Probes,
+    files: Sequence[Found],
     *,
     root: Path,
     snippet: Callable[[str, int], str],
     not_applicable: Mapping[str, str],
     present: Collection[str] = (),
 ) -> Verdicts:
-    """Answer every criterion of `catalog` for the facts of a tree.
+    """Answer every criterion of `catalog` for what its `probes` found in the files of a tree.
 
     `snippet` gives the text of a line of a file; `not_applicable` maps a capability or a
     `capability.criterion` to the reason why settings say that it does not apply; `present` are
     subjects that settings say are there, such as a configured trainer.
     """
-    return _Evaluation(catalog, files, root, snippet, not_applicable, present).run()
+    return _Evaluation(catalog, probes, files, root, snippet, not_applicable, present).run()
 
 
 class _Evaluation:
     def __init__(
         self,
         catalog: Catalog,
-        files: Sequence[FileFacts],
+        probes: Probes,
+        files: Sequence[Found],
         root: Path,
         snippet: Callable[[str, int], str],
         not_applicable: Mapping[str, str],
@@ -65,7 +68,7 @@ class _Evaluation:
         self._root = root
         self._snippet = snippet
         self._declared = not_applicable
-        self._matcher = Matcher(Facts(files), self._met_hits)
+        self._matcher = Matcher(Findings(probes, files), self._met_hits)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
         self._subjects: dict[str, bool] = dict.fromkeys(present, True)

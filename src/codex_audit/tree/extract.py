@@ -62,7 +62,9 @@ def _extract(path: str, role: str, source: bytes, interest: Interest) -> FileFac
     facts, unparsed = _text_facts(name, suffix, source)
     facts += requirement_facts(path, source, facts)
     kept = tuple(
-        fact for fact in (here, *facts) if interest.keeps(fact.kind, fact.name, fact.value)
+        fact
+        for fact in (here, *facts)
+        if fact.kind == "requirement" or interest.wants(fact.kind, fact.name)
     )
     lines = source.count(b"\n") + (not source.endswith(b"\n") and bool(source))
     return FileFacts(path, role, lines, kept, problem=unparsed)

@@ -4,49 +4,132 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from codex_audit.tree.literals import needed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+T = TypeVar("T")
+# Characters of the pieces that long texts are found by.
+_PIECE = 3
+
+
+class Pattern:
+    """One pattern of names: a glob whose `*` crosses everything, or `re:` and an expression."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        plain = text.strip("*")
+        self._first, self._last = text.startswith("*"), text.endswith("*")
+        self._expression = (
+            text[3:]
+            if text.startswith("re:")
+            else translate(text)
+            if any(mark in plain for mark in "*?[")
+            else None
+        )
+        self._plain = plain
+        # A name that it fits has one of these in it, in lower case; empty where any name may.
+        self.needs: frozenset[str] = (
+            frozenset(filter(None, [plain.lower()]))
+            if self._expression is None
+            else needed_texts(self._expression)
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is a whole name."""
+        return self._expression is None and not self._first and not self._last
+
+    @cached_property
+    def fits(self) -> Callable[[str], bool]:
+        """Whether a name fits."""
+        plain, expression = self._plain, self._expression
+        if expression is not None:
+            whole = union([expression]).fullmatch
+            return lambda name: whole(name) is not None
+        if self._first and self._last:
+            return lambda name: plain in name
+        if self._first:
+            return lambda name: name.endswith(plain)
+        if self._last:
+            return lambda name: name.startswith(plain)
+        return lambda name: name == plain
+
+
+class PieceIndex(Generic[T]):
+    """Who needs one of some texts, found among the pieces of a longer text."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, list[tuple[str, T]]] = {}
+        self._sizes: set[int] = set()
+
+    def add(self, texts: Iterable[str], owner: T) -> None:
+        """`owner` needs one of `texts`, none of which is empty."""
+        for text in texts:
+            size = min(len(text), _PIECE)
+            self._sizes.add(size)
+            pieces = [text[at : at + size] for at in range(len(text) - size + 1)]
+            # that which fewest others share
+            piece = min(pieces, key=lambda piece: len(self._pieces.get(piece, ())))
+            self._pieces.setdefault(piece, []).append((text, owner))
+
+    def find(self, text: str) -> list[T]:
+        """The owners of whom `text` has what they need, each once."""
+        pieces = self._pieces
+        held = {
+            text[at : at + size] for size in self._sizes for at in range(len(text) - size + 1)
+        } & pieces.keys()
+        if not held:
+            return []
+        return list(
+            dict.fromkeys(
+                owner for piece in held for needed, owner in pieces[piece] if needed in text
+            )
+        )
+
+
+class NameIndex:
+    """Which of many patterns a name fits, by the pieces of text that the patterns need."""
+
+    def __init__(self, patterns: Iterable[tuple[Pattern, int]]) -> None:
+        """`patterns`: each with the number of who asks for it."""
+        owners: dict[str, tuple[Pattern, list[int]]] = {}
+        for pattern, owner in patterns:
+            owners.setdefault(pattern.text, (pattern, []))[1].append(owner)
+        self._exact: dict[str, list[int]] = {}
+        self._any: list[tuple[Pattern, list[int]]] = []
+        self._pieces = PieceIndex[tuple[Pattern, tuple[int, ...]]]()
+        for text, (pattern, asking) in owners.items():
+            if pattern.exact:
+                self._exact[text] = asking
+            elif pattern.needs:
+                self._pieces.add(pattern.needs, (pattern, tuple(asking)))
+            else:
+                self._any.append((pattern, asking))
+
+    def owners(self, name: str) -> tuple[int, ...]:
+        """Who asks for `name`, in ascending order, each once."""
+        found = set(self._exact.get(name, ()))
+        for pattern, asking in (*self._any, *self._pieces.find(name.lower())):
+            if pattern.fits(name):
+                found.update(asking)
+        return tuple(sorted(found))
+
 
 def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A predicate for names that fit any of the patterns: globs, or `re:` and an expression.
-
-    `*` crosses everything. Only what is no plain text between stars costs an expression.
+    """A predicate for names that fit any of the patterns.
 
     Raises:
         re.error: an expression is not valid.
     """
-    exact: set[str] = set()
-    heads: list[str] = []
-    tails: list[str] = []
-    parts: list[str] = []
-    rest: list[str] = []
-    for pattern in patterns:
-        text = pattern.strip("*")
-        if pattern.startswith("re:"):
-            rest.append(pattern[3:])
-        elif any(mark in text for mark in "*?["):
-            rest.append(translate(pattern))
-        elif not text and pattern:
-            return lambda _name: True
-        else:
-            first, last = pattern.startswith("*"), pattern.endswith("*")
-            kind = parts if first and last else tails if first else heads if last else None
-            exact.add(text) if kind is None else kind.append(text)
-    starts, ends = tuple(heads), tuple(tails)
-    whole = union(rest).fullmatch if rest else None
-
-    def matches(name: str) -> bool:  # asked millions of times: no generator, no look-up
-        if name in exact or name.endswith(ends) or name.startswith(starts):
-            return True
-        for part in parts:
-            if part in name:
-                return True
-        return whole is not None and whole(name) is not None
-
-    return matches
+    fits = [Pattern(text).fits for text in patterns]
+    if len(fits) == 1:
+        return fits[0]
+    return lambda name: any(one(name) for one in fits)
 
 
 def union(expressions: Sequence[str]) -> re.Pattern[str]:

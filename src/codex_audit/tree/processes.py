@@ -9,7 +9,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from codex_audit.tree.facts import FileFacts, Problem
+from codex_audit.tree.facts import Found, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from codex_audit.tree.files import TreeFile
 
-    Read = Callable[[TreeFile], FileFacts]
+    Read = Callable[[TreeFile], Found]
 
 AVAILABLE = "fork" in get_all_start_methods()
 
 
-def read_in_processes(read: Read, files: Sequence[TreeFile], jobs: int) -> list[FileFacts]:
+def read_in_processes(read: Read, files: Sequence[TreeFile], jobs: int) -> list[Found]:
     """`read` of every file, in their order.
 
     A process that dies (for want of memory, say) costs the file that it was reading, which gets a
@@ -30,7 +30,7 @@ def read_in_processes(read: Read, files: Sequence[TreeFile], jobs: int) -> list[
     """
     # Files of one directory cost alike: every n-th file gives each process the same share.
     shares = [deque(files[start::jobs]) for start in range(jobs)]
-    found: dict[str, FileFacts] = {}
+    found: dict[str, Found] = {}
     workers: dict[Connection, _Worker] = {}
     try:
         for share in shares:
@@ -45,7 +45,7 @@ def read_in_processes(read: Read, files: Sequence[TreeFile], jobs: int) -> list[
                     problem = worker.ended()
                     if worker.share:
                         lost = worker.share.popleft()
-                        found[lost.path] = FileFacts(lost.path, lost.role, 0, (), problem=problem)
+                        found[lost.path] = Found(lost.path, lost.role, 0, problem=problem)
                         _start(read, worker.share, workers)
                 else:
                     worker.share.popleft()

@@ -6,15 +6,19 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from codex_audit.tree.facts import SIGNATURE_LIMIT, Fact, FileFacts, Problem, collapse
+from codex_audit.tree.facts import SIGNATURE_LIMIT, TEXT_LIMIT, Fact, FileFacts, Problem, collapse
 from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
 from codex_audit.tree.python_source import parse, unfinished
 from codex_audit.tree.stubs import is_exempt_class, is_stub
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from codex_audit.tree.facts import Interest
 
 _STRING_LIMIT = 200
+_CHILDREN = (ast.expr, ast.comprehension, ast.keyword)
+_BODIES = ("finalbody", "orelse", "handlers", "cases", "body")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -44,7 +48,6 @@ class _Walker:
         self.stubs: list[tuple[int, str]] = []
         self._lines = lines
         self._wants = interest.wants
-        self._keeps = interest.keeps
         self._package = module_name(path).split(".")
         if not path.endswith("__init__.py"):
             self._package = self._package[:-1]
@@ -70,7 +73,7 @@ class _Walker:
     def _add(
         self, kind: str, name: str, node: ast.AST, value: str = "", tags: tuple[str, ...] = ()
     ) -> None:
-        if self._keeps(kind, name, value):
+        if self._wants(kind, name):
             self.facts.append(Fact(kind, name, node.lineno, value, self._scope.name, tags))  # type: ignore[attr-defined]
 
     # -- statements --------------------------------------------------------------------------
@@ -187,7 +190,7 @@ class _Walker:
                 "def",
                 node.name,
                 node,
-                collapse(ast.unparse(node.args), SIGNATURE_LIMIT),
+                self._parameters(node.args),
                 tuple(tags),
             )
         for default in [*node.args.defaults, *node.args.kw_defaults]:
@@ -202,6 +205,20 @@ class _Walker:
             )
         self._nested(node.body)
         self._scope = outer
+
+    def _parameters(self, node: ast.arguments) -> str:
+        """The parameters with annotations and defaults; without their stars."""
+        ordered = [*node.posonlyargs, *node.args]
+        defaults: list[ast.expr | None] = [None] * (len(ordered) - len(node.defaults))
+        pairs = [*zip(ordered, [*defaults, *node.defaults], strict=True)]
+        pairs += [(one, None) for one in (node.vararg,) if one]
+        pairs += [*zip(node.kwonlyargs, node.kw_defaults, strict=True)]
+        pairs += [(one, None) for one in (node.kwarg,) if one]
+        texts = [
+            f"{self._text(one)}={self._text(default)}" if default else self._text(one)
+            for one, default in pairs
+        ]
+        return ", ".join(texts)[:SIGNATURE_LIMIT]
 
     _class_bases: tuple[str, ...] = ()
 
@@ -230,7 +247,7 @@ class _Walker:
 
     def _learn_attributes(self, node: ast.ClassDef) -> None:
         """What `self.x` is, from `self.x = Class(...)` in any method, before they are read."""
-        for child in ast.walk(node):
+        for child in _statements(node.body):
             if isinstance(child, ast.Assign) and len(child.targets) == 1:
                 target = child.targets[0]
                 if (
@@ -294,10 +311,9 @@ class _Walker:
                 if isinstance(node, ast.AnnAssign):
                     tags = ("annotated", self._text(node.annotation))
                 alt = written if written != name else ""
-                if self._keeps("assign", name, value) or self._keeps("assign", written, value):
-                    self.facts.append(
-                        Fact("assign", name, node.lineno, value, self._scope.name, tags, alt)
-                    )
+                self.facts.append(
+                    Fact("assign", name, node.lineno, value, self._scope.name, tags, alt)
+                )
 
     def _raise(self, node: ast.Raise) -> None:
         if node.exc is None:
@@ -319,33 +335,49 @@ class _Walker:
         stack: list[ast.AST] = [node]
         while stack:
             current = stack.pop()
-            if isinstance(current, ast.Call):
+            kind = current.__class__  # millions of them: no `isinstance` for the usual ones
+            if kind is ast.Name:
+                continue
+            if kind is ast.Constant:
+                value = current.value  # type: ignore[attr-defined]
+                if value.__class__ is str:
+                    self._string(current, value)
+            elif kind is ast.Attribute:
+                stack.append(current.value)  # type: ignore[attr-defined]
+            elif isinstance(current, ast.Call):
                 self._call(current)
-            elif isinstance(current, ast.Constant):
-                if isinstance(current.value, str):
-                    self._string(current, current.value)
-                continue
-            elif isinstance(current, ast.JoinedStr):
-                parts = [
-                    str(part.value) if isinstance(part, ast.Constant) else "{}"
-                    for part in current.values
-                ]
-                self._string(current, "".join(parts))
-                stack += [
-                    part.value for part in current.values if isinstance(part, ast.FormattedValue)
-                ]
-                continue
-            elif isinstance(current, ast.Dict):
-                self._dict(current)
-            elif isinstance(current, ast.Subscript):
-                key = current.slice
-                if (text := _constant(key)) is not None and self._wants("lookup", text):
-                    self._add("lookup", text, current, self._text(current.value))
-            elif isinstance(current, ast.IfExp) and self._wants("test", "ifexp"):
-                self._add("test", "ifexp", current, self._text(current.test))
-            stack.extend(reversed(list(ast.iter_child_nodes(current))))
+                stack += [word.value for word in reversed(current.keywords)]
+                stack += reversed(current.args)
+                stack.append(current.func)
+            else:
+                stack += reversed(self._parts(current))
 
-    def _string(self, node: ast.expr, text: str) -> None:
+    def _parts(self, node: ast.AST) -> list[ast.AST]:
+        """The facts of one expression, less those of its parts, which are returned."""
+        if isinstance(node, ast.JoinedStr):
+            texts = [
+                str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
+            ]
+            self._string(node, "".join(texts))
+            return [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
+        if isinstance(node, ast.Dict):
+            self._dict(node)
+        elif isinstance(node, ast.Subscript):
+            if (text := _constant(node.slice)) is not None and self._wants("lookup", text):
+                self._add("lookup", text, node, self._text(node.value))
+        elif isinstance(node, ast.IfExp) and self._wants("test", "ifexp"):
+            self._add("test", "ifexp", node, self._text(node.test))
+        fields = node.__dict__
+        parts: list[ast.AST] = []
+        for name in node._fields:
+            child = fields.get(name)
+            if child.__class__ is list:
+                parts += [one for one in child if isinstance(one, _CHILDREN)]
+            elif isinstance(child, _CHILDREN):
+                parts.append(child)
+        return parts
+
+    def _string(self, node: ast.AST, text: str) -> None:
         if len(text) <= _STRING_LIMIT and self._wants("string", text):
             self._add("string", text, node)
 
@@ -359,14 +391,11 @@ class _Walker:
         name, written = dotted(node.func, self._scope)
         alt = written if written != name else ""
         if self._wants("call", name) or (alt and self._wants("call", alt)):
-            value = self._arguments(node)
-            if self._keeps("call", name, value) or (alt and self._keeps("call", alt, value)):
-                keywords = tuple(
-                    (word.arg or "**", self._text(word.value)) for word in node.keywords
-                )
-                self.facts.append(
-                    Fact("call", name, node.lineno, value, self._scope.name, (), alt, keywords)
-                )
+            keywords = tuple((word.arg or "**", self._text(word.value)) for word in node.keywords)
+            value = self._arguments(node, keywords)
+            self.facts.append(
+                Fact("call", name, node.lineno, value, self._scope.name, (), alt, keywords)
+            )
         last = name.rpartition(".")[2]
         text = _constant(node.args[0]) if node.args and last in {"get", "pop"} else None
         if text is not None and self._wants("lookup", text):
@@ -376,12 +405,32 @@ class _Walker:
                 if word.arg and self._wants("key", word.arg):
                     self._add("key", word.arg, word.value, self._text(word.value))
 
-    def _arguments(self, node: ast.expr) -> str:
+    def _arguments(
+        self, node: ast.expr, keywords: tuple[tuple[str, str], ...] | None = None
+    ) -> str:
         if not isinstance(node, ast.Call):
             return ""
+        if keywords is None:
+            keywords = tuple((word.arg or "**", self._text(word.value)) for word in node.keywords)
         parts = [self._text(argument) for argument in node.args]
-        parts += [f"{word.arg or '**'}={self._text(word.value)}" for word in node.keywords]
-        return collapse(", ".join(parts))
+        parts += [f"{name}={text}" for name, text in keywords]
+        # Each part is on one line already.
+        return ", ".join(parts)[:TEXT_LIMIT]
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a body and of all that is nested in it."""
+    stack = list(reversed(body))
+    while stack:
+        statement = stack.pop()
+        yield statement
+        fields = statement.__dict__
+        for name in _BODIES:
+            inner = fields.get(name)
+            if inner.__class__ is list:
+                for part in reversed(inner):
+                    # a handler and a case have a body themselves
+                    stack.append(part) if isinstance(part, ast.stmt) else stack.extend(part.body)
 
 
 def _constant(node: ast.expr | None) -> str | None:

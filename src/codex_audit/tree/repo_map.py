@@ -12,7 +12,7 @@ from codex_audit.tree.reading import shown_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from codex_audit.tree.facts import FileFacts
+    from codex_audit.tree.facts import Found
     from codex_audit.tree.files import Tree
 
 LANGUAGES = {
@@ -28,7 +28,7 @@ LANGUAGES = {
 _LARGEST = 5
 
 
-def repo_map(tree: Tree, files: Sequence[FileFacts], snippet: Callable[[str, int], str]) -> RepoMap:
+def repo_map(tree: Tree, files: Sequence[Found], snippet: Callable[[str, int], str]) -> RepoMap:
     """The map of `tree`, from the facts of its files."""
     by_language: dict[str, list[int]] = {}
     for file in files:

@@ -5,25 +5,26 @@ from typing import Any
 import msgspec
 import pytest
 
-from codex_audit.capabilities.match import Facts, Matcher
-from codex_audit.capabilities.model import FACT_KINDS, Signal
+from codex_audit.capabilities.catalog import deep
+from codex_audit.capabilities.match import Findings, Matcher
+from codex_audit.capabilities.model import Signal
+from codex_audit.capabilities.probes import Probes
 from codex_audit.tree.extract import extract
-from codex_audit.tree.facts import Interest
 from codex_audit.tree.roles import role_of
 
-EVERYTHING = Interest([(kind, "*", None) for kind in FACT_KINDS])
 SAVE = {"call": "torch.save"}
 OPTIMIZER = {"key": "optimizer"}
 
 
 def find(files: dict[str, str], *signals: dict[str, Any]) -> list[tuple[str, int]]:
-    facts = Facts(
-        [extract(path, role_of(path), text.encode(), EVERYTHING) for path, text in files.items()]
-    )
-    matcher = Matcher(facts, lambda _criterion: None)
-    return [
-        (hit.path, hit.line) for hit in matcher.first(msgspec.convert(signals, tuple[Signal, ...]))
-    ]
+    asked = msgspec.convert(signals, tuple[Signal, ...])
+    probes = Probes(deep(asked))
+    found = []
+    for path, text in files.items():
+        here = probes.of(role_of(path))
+        found.append(here.find(extract(path, role_of(path), text.encode(), here)))
+    matcher = Matcher(Findings(probes, found), lambda _criterion: None)
+    return [(hit.path, hit.line) for hit in matcher.first(asked)]
 
 
 SAVER = "import torch\ndef save(o):\n    torch.save({'optimizer': o}, 'x')\n"
@@ -125,3 +126,12 @@ def test_the_main_package_comes_first_and_what_is_superseded_last() -> None:
         "kit/legacy_main.py",
     ]
     assert [path for path, _ in find(files, {**SAVE, "not_path": "kit/*"})] == ["contrib/a.py"]
+
+
+@pytest.mark.parametrize("wrong", [{"call": "re:("}, {"call": "torch.*", "value": "("}])
+def test_a_signal_that_cannot_be_asked_says_so_and_hides_no_other(wrong: dict[str, Any]) -> None:
+    either = {"any": [wrong]}
+    with pytest.raises(ValueError, match="missing \\), unterminated subpattern"):
+        find({"pkg/a.py": SAVER}, either)
+    rules = [{"call": "never", "value": "("}, SAVE]
+    assert find({"pkg/a.py": SAVER}, *rules) == [("pkg/a.py", 3)]

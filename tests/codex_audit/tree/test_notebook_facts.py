@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 import pytest
+from wanting import Everything
 
-from codex_audit.capabilities.model import FACT_KINDS
-from codex_audit.tree.facts import FileFacts, Interest
 from codex_audit.tree.notebook_facts import notebook_facts
 
-EVERYTHING = Interest([(kind, "*", None) for kind in FACT_KINDS])
+if TYPE_CHECKING:
+    from codex_audit.tree.facts import FileFacts
+
+EVERYTHING = Everything()
 
 
 def read(text: str) -> FileFacts:

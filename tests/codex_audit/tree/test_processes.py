@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 import codex_audit
-from codex_audit.tree.facts import FileFacts
+from codex_audit.tree.facts import Found
 from codex_audit.tree.files import TreeFile
 from codex_audit.tree.processes import read_in_processes
 
 FILES = [TreeFile(f"{number}.py", 1, "core") for number in range(9)]
 
 
-def read(file: TreeFile) -> FileFacts:
+def read(file: TreeFile) -> Found:
     if file.path == "4.py":
         os.kill(os.getpid(), signal.SIGKILL)
     if file.path == "7.py":
         os._exit(3)
-    return FileFacts(file.path, file.role, os.getpid(), ())
+    return Found(file.path, file.role, os.getpid())
 
 
 def test_a_process_that_dies_costs_the_file_that_it_was_reading() -> None:
@@ -41,14 +41,14 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, sent: signa
     program.write_text(
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from codex_audit.tree.facts import FileFacts\n"
+        "from codex_audit.tree.facts import Found\n"
         "from codex_audit.tree.files import TreeFile\n"
         "from codex_audit.tree.processes import read_in_processes\n"
         "import os\n"
         "def read(file):\n"
         "    Path(sys.argv[1], str(os.getpid())).touch()\n"
         "    time.sleep(0.05)\n"
-        "    return FileFacts(file.path, 'core', 0, ())\n"
+        "    return Found(file.path, 'core', 0)\n"
         "files = [TreeFile(str(n), 1, 'core') for n in range(2000)]\n"
         "read_in_processes(read, files, 2)\n"
     )
