@@ -19,6 +19,12 @@ GIT_IDENTITY = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads what another found, nor what the user's own audits did."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def git(root: Path, *arguments: str) -> str:
     """Run git in `root` with an identity of its own and return what it printed."""
     done = subprocess.run(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BAD, USAGE = 1, 2
 ROOT = click.Path(path_type=Path)
+NO_CACHE = click.option(
+    "--no-cache", is_flag=True, help="Read every file again, whatever earlier audits found in it."
+)
 
 
 class _Group(click.Group):
@@ -57,7 +60,10 @@ def main() -> None:
     show_default=True,
     help="Exit 1 when a required criterion is unmet (gaps), or a capability missing or stubbed.",
 )  # fmt: skip
-def scan(path: Path, json_file: Path | None, format_name: str, fail_on: str) -> None:
+@NO_CACHE
+def scan(
+    path: Path, json_file: Path | None, format_name: str, fail_on: str, *, no_cache: bool
+) -> None:
     """Audit the tree at PATH without running any of it."""
     from codex_audit.outcome import write_atomically  # noqa: PLC0415
     from codex_audit.report.formats import find_format  # noqa: PLC0415
@@ -65,7 +71,7 @@ def scan(path: Path, json_file: Path | None, format_name: str, fail_on: str) -> 
     from codex_audit.scan import scan as run_scan  # noqa: PLC0415
 
     settings = _settings(path)
-    document = merge(run_scan(path, settings, _command()), None, settings)
+    document = merge(run_scan(path, settings, _command(), cached=not no_cache), None, settings)
     if json_file is not None:
         write_atomically(json_file, find_format("json").render(document).encode())
     click.echo(find_format(format_name).render(document).rstrip("\n"))
@@ -108,7 +114,8 @@ def gate(name: str, root: Path, arguments: tuple[str, ...]) -> None:
 @main.command()
 @click.option("--root", type=ROOT, default=".", show_default=True, help="The audited repository.")
 @click.option("--out", type=ROOT, help="Where the documents go; `out` of the settings otherwise.")
-def report(root: Path, out: Path | None) -> None:
+@NO_CACHE
+def report(root: Path, out: Path | None, *, no_cache: bool) -> None:
     """Merge the outcomes of the gates with a static audit into every format.
 
     Exits 1 unless every required gate passed.
@@ -122,7 +129,9 @@ def report(root: Path, out: Path | None) -> None:
     root = root.resolve()
     settings = _settings(root)
     home = root / settings.out
-    document = merge(run_scan(root, settings, _command()), home / "outcomes", settings)
+    document = merge(
+        run_scan(root, settings, _command(), cached=not no_cache), home / "outcomes", settings
+    )
     paths = write_report(document, out or home, home / "outcomes")
     click.echo(summary(document, paths).rstrip())
     raise SystemExit(0 if document.verdict is Overall.PASS else BAD)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.capabilities.match import Findings, Hit, Matcher
+from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.capabilities.model import Signal
 from codex_audit.outcome import Evidence
 from codex_audit.records import Answer, Reproducibility, Seed
@@ -17,7 +17,7 @@ from codex_audit.records import Answer, Reproducibility, Seed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from codex_audit.capabilities.probes import Probes
+    from codex_audit.capabilities.match import Findings
     from codex_audit.records import Capability
     from codex_audit.tree.facts import Found
 
@@ -47,7 +47,7 @@ def checklist_signals() -> Iterator[Signal]:
 
 
 def checklist(
-    probes: Probes,
+    findings: Findings,
     tree_files: Sequence[Found],
     capabilities: Mapping[str, Capability],
     *,
@@ -56,7 +56,7 @@ def checklist(
 ) -> Reproducibility:
     """The checklist of a tree, from what its files hold and from the criteria already answered."""
     rules = _rules()
-    matcher = Matcher(Findings(probes, tree_files), lambda _criterion: None)
+    matcher = Matcher(findings, lambda _criterion: None)
 
     def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
         return tuple(

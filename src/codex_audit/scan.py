@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.capabilities.catalog import deep, load_catalog
 from codex_audit.capabilities.evaluate import evaluate
+from codex_audit.capabilities.match import Findings
 from codex_audit.capabilities.probes import Probes
 from codex_audit.capabilities.survey import survey
 from codex_audit.diagnosis import Failure, capture
@@ -17,9 +18,10 @@ from codex_audit.provenance import provenance
 from codex_audit.records import RepoMap, Scan
 from codex_audit.reproducibility import checklist, checklist_signals
 from codex_audit.settings import Settings, SettingsError
+from codex_audit.tree.cache import user_cache
 from codex_audit.tree.facts import collapse
 from codex_audit.tree.files import list_tree
-from codex_audit.tree.reading import shown_path, shown_text, text_lines, text_of
+from codex_audit.tree.reading import shown_path, shown_text, snippet_of, text_lines, text_of
 from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
     from codex_audit.capabilities.catalog import Catalog
     from codex_audit.tree.files import Tree
 
-SNIPPET_LIMIT = 160
 
-
-def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> Scan:
+def scan(
+    root: Path, settings: Settings, command: str = "codex-audit scan", *, cached: bool = True
+) -> Scan:
     """Audit the tree at `root` without running any of it.
+
+    Unless `cached` is false, what was found in files before is not sought again.
 
     Raises:
         SettingsError: settings declare something not applicable that the catalog does not have.
@@ -45,20 +49,25 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
     started, clock = datetime.now(UTC), time.monotonic()
     catalog = load_catalog()
     _check_declared(catalog, settings, root)
-    tree = list_tree(root, settings.exclude)
+    cache = user_cache(root.resolve()) if cached else None
+    known = cache.contents(root.resolve()) if cache else {}
+    tree = list_tree(root, settings.exclude, known)
     probes = Probes([*catalog.signals(), *deep(checklist_signals())])
-    files = survey(tree, probes)
+    files = survey(tree, probes, cache)
+    if cache and tree.contents != known:
+        cache.keep_contents(tree.root, tree.contents)
+    findings = Findings(probes, files)
     snippet = _snippets(tree)
     verdicts = evaluate(
         catalog,
-        probes,
+        findings,
         files,
         root=tree.root,
         snippet=snippet,
         not_applicable=settings.not_applicable,
         present=_configured(settings),
     )
-    mapped = repo_map(tree, files, snippet)
+    mapped = repo_map(tree, files)
     return Scan(
         project=shown_path(settings.project or tree.root.name or str(tree.root)),
         catalog_version=catalog.version,
@@ -66,7 +75,7 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
         repo_map=mapped,
         capabilities=verdicts.capabilities,
         reproducibility=checklist(
-            probes, files, verdicts.capabilities, trains=verdicts.trains, snippet=snippet
+            findings, files, verdicts.capabilities, trains=verdicts.trains, snippet=snippet
         ),
         errors=(*_listing_errors(tree), *_unparsed_error(mapped, tree), *verdicts.errors),
         provenance=provenance(
@@ -90,7 +99,7 @@ def _snippets(tree: Tree) -> Callable[[str, int], str]:
 
     def snippet(path: str, line: int) -> str:
         text = lines(path)
-        return shown_text(text[line - 1].strip()[:SNIPPET_LIMIT]) if 0 < line <= len(text) else ""
+        return snippet_of(text[line - 1]) if 0 < line <= len(text) else ""
 
     return snippet
 

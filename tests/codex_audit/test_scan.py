@@ -279,7 +279,7 @@ def test_a_file_that_vanishes_while_it_is_audited(
     found = audit(root)
     saved = found.capabilities["checkpointing_resume"].criteria["optimizer_state_saved"]
     assert (str(saved.evidence[0]), saved.evidence[0].snippet) == ("train.py:13", "")
-    assert found.provenance.dirty is True
+    assert found.provenance.dirty is False  # it is said of the tree that was read
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -323,3 +323,32 @@ def test_our_own_sessions_are_a_task_runner_that_lints(make_repository: Make) ->
         assert str(criteria[name].evidence[0]) == "noxfile.py:3"
     bare = audit(make_repository({"noxfile.py": "from elsewhere import register\n\nregister()\n"}))
     assert bare.capabilities["internal_ci_test"].criteria["lint_enforced"].answer is Answer.UNMET
+
+
+def test_a_second_audit_reads_only_what_changed(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_repository({"train.py": TRAIN, "other.py": "x = 1\n", "bad.py": "def ("})
+    read: list[str] = []
+    good = extract_module.extract
+
+    def extract(path: str, *rest: object) -> FileFacts:
+        read.append(path)
+        return good(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(survey_module, "extract", extract)
+    first = audit(root)
+    assert sorted(read) == ["bad.py", "other.py", "train.py"]
+    read.clear()
+    second = audit(root)
+    assert read == []
+    assert second.capabilities == first.capabilities
+    assert second.repo_map == first.repo_map
+    (root / "other.py").write_text("import torch\ntorch.manual_seed(1)\n")
+    third = audit(root)
+    assert read == ["other.py"]
+    assert third.reproducibility.seeds != first.reproducibility.seeds
+    read.clear()
+    uncached = scan(root, load_settings(root), cached=False)
+    assert len(read) == 3
+    assert uncached.capabilities == third.capabilities

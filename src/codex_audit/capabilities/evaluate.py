@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.capabilities.grading import grade
-from codex_audit.capabilities.match import Findings, Hit, Matcher
+from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.outcome import CapturedError, Evidence
 from codex_audit.records import Answer, Capability, Criterion
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codex_audit.capabilities.catalog import Catalog
+    from codex_audit.capabilities.match import Findings
     from codex_audit.capabilities.model import CapabilityRule, CriterionRule
-    from codex_audit.capabilities.probes import Probes
     from codex_audit.tree.facts import Found
 
 EVIDENCE_LIMIT = 5
@@ -35,7 +35,7 @@ class Verdicts(msgspec.Struct, frozen=True):
 
 def evaluate(
     catalog: Catalog,
-    probes: Probes,
+    findings: Findings,
     files: Sequence[Found],
     *,
     root: Path,
@@ -43,20 +43,20 @@ def evaluate(
     not_applicable: Mapping[str, str],
     present: Collection[str] = (),
 ) -> Verdicts:
-    """Answer every criterion of `catalog` for what its `probes` found in the files of a tree.
+    """Answer every criterion of `catalog` for the findings in the files of a tree.
 
     `snippet` gives the text of a line of a file; `not_applicable` maps a capability or a
     `capability.criterion` to the reason why settings say that it does not apply; `present` are
     subjects that settings say are there, such as a configured trainer.
     """
-    return _Evaluation(catalog, probes, files, root, snippet, not_applicable, present).run()
+    return _Evaluation(catalog, findings, files, root, snippet, not_applicable, present).run()
 
 
 class _Evaluation:
     def __init__(
         self,
         catalog: Catalog,
-        probes: Probes,
+        findings: Findings,
         files: Sequence[Found],
         root: Path,
         snippet: Callable[[str, int], str],
@@ -68,7 +68,7 @@ class _Evaluation:
         self._root = root
         self._snippet = snippet
         self._declared = not_applicable
-        self._matcher = Matcher(Findings(probes, files), self._met_hits)
+        self._matcher = Matcher(findings, self._met_hits)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
         self._subjects: dict[str, bool] = dict.fromkeys(present, True)
@@ -211,9 +211,9 @@ class _Evaluation:
             return ()
         named = re.compile(rule.stubs)
         return tuple(
-            Evidence(file.path, line, self._snippet(file.path, line))
+            Evidence(file.path, stub.line, stub.text)
             for file in self._files
             if file.role in {"core", "script"}
-            for line, name in file.stubs
-            if named.search(name)
+            for stub in file.stubs
+            if named.search(stub.name)
         )

@@ -33,17 +33,15 @@ class Findings:
 
     def __init__(self, probes: Probes, files: Sequence[Found]) -> None:
         self._probes = probes
-        self._hits: dict[int, list[Hit]] = {}
+        self._places: dict[int, list[tuple[Found, tuple[tuple[int, str], ...]]]] = {}
         self._weights: dict[str, int] = {}
-        self._broken = dict(probes.broken)
+        self._broken: dict[int, str] = {}
         for file in files:
             package = _package(file.path)
             self._weights[package] = self._weights.get(package, 0) + file.lines
             self._broken.update(file.broken)
             for number, places in file.hits.items():
-                self._hits.setdefault(number, []).extend(
-                    Hit(file.path, line, file.role, scope) for line, scope in places
-                )
+                self._places.setdefault(number, []).append((file, places))
 
     def weight(self, path: str) -> int:
         """How much of the tree's text lies in the package of `path`: its main one has the most."""
@@ -58,7 +56,11 @@ class Findings:
         number = self._probes.number(signal)
         if number in self._broken:
             raise ValueError(self._broken[number])
-        return self._hits.get(number, [])
+        return [
+            Hit(file.path, line, file.role, scope)
+            for file, places in self._places.get(number, ())
+            for line, scope in places
+        ]
 
 
 class Matcher:

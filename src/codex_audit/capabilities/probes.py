@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -87,9 +88,6 @@ class Probes:
         """`signals` may hold combinations, which are left out, and repetitions."""
         self._numbers: dict[bytes, int] = {}
         self._probes: list[Probe] = []
-        # Signals whose names are no valid expressions, and why.
-        self.broken: dict[int, str] = {}
-        patterns: dict[str, list[tuple[Pattern, int]]] = {}
         for signal in signals:
             kind = signal.kind
             if kind in COMBINATIONS:
@@ -98,15 +96,22 @@ class Probes:
             if key not in self._numbers:
                 number = self._numbers[key] = len(self._probes)
                 self._probes.append(Probe(number, signal))
-                try:
-                    asked = [(Pattern(glob), number) for glob in globs(signal)]
-                except re.error as error:
-                    self.broken[number] = f"{type(error).__name__}: {error}"
-                else:
-                    patterns.setdefault(kind, []).extend(asked)
-        self._indexes = {kind: NameIndex(asked) for kind, asked in patterns.items()}
         self._by_role: dict[str, RoleProbes] = {}
         self._asking: dict[tuple[tuple[int, ...], str], Asking] = {}
+
+    @cached_property
+    def _indexes(self) -> tuple[dict[str, NameIndex], dict[int, str]]:
+        """The names asked for, by kind; and the signals whose names are no valid expressions."""
+        patterns: dict[str, list[tuple[Pattern, int]]] = {}
+        broken = {}
+        for probe in self._probes:
+            try:
+                asked = [(Pattern(glob), probe.number) for glob in globs(probe.signal)]
+            except re.error as error:
+                broken[probe.number] = f"{type(error).__name__}: {error}"
+            else:
+                patterns.setdefault(probe.signal.kind, []).extend(asked)
+        return {kind: NameIndex(asked) for kind, asked in patterns.items()}, broken
 
     def number(self, signal: Signal) -> int:
         """The number of a signal.
@@ -115,6 +120,15 @@ class Probes:
             KeyError: it is not among those that were given.
         """
         return self._numbers[identity(signal)]
+
+    def digest(self) -> bytes:
+        """What tells these probes, with their numbers, from any others."""
+        return hashlib.sha256(b"\0".join(self._numbers)).digest()
+
+    @property
+    def broken(self) -> dict[int, str]:
+        """The signals whose names are no valid expressions, and why."""
+        return self._indexes[1]
 
     def of(self, role: str) -> RoleProbes:
         """The signals that ask for facts of files with that role."""
@@ -125,7 +139,8 @@ class Probes:
 
     def asking(self, kind: str, name: str, role: str) -> Asking:
         """The signals that ask for facts of that kind, name and role."""
-        index = self._indexes.get(kind)
+        indexes, _ = self._indexes
+        index = indexes.get(kind)
         if index is None or (len(name) > NAME_LIMIT and kind not in LONG_NAMES):
             return _NOBODY
         owners = index.owners(name)
@@ -167,7 +182,7 @@ class RoleProbes:
     def find(self, file: FileFacts) -> Found:
         """Where the signals hold in a file of this role."""
         hits: dict[int, dict[tuple[int, str], None]] = {}
-        broken: dict[int, str] = {}
+        broken = dict(self._probes.broken)
         path, asking_for = file.path, self.asking
         for fact in file.facts:
             lower = fact.value.lower()

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from codex_audit.tree import processes
+from codex_audit.tree.cache import program_digest
 from codex_audit.tree.extract import extract
 from codex_audit.tree.facts import Fact, FileFacts, Found, Problem, collapse
+from codex_audit.tree.files import blob_id
 from codex_audit.tree.reading import LARGE, shown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from codex_audit.capabilities.probes import Probes
+    from codex_audit.tree.cache import Cache
     from codex_audit.tree.files import Tree, TreeFile
 
 # Below this many bytes, starting processes costs more than it saves.
@@ -25,18 +30,36 @@ WORTH_PROCESSES = 2_000_000
 MOST_PROCESSES = 8
 
 
-def survey(tree: Tree, probes: Probes) -> list[Found]:
-    """What `probes` find in each file, in the tree's order; several processes read a large tree."""
-    with _no_collection():
-        return _survey(tree, _Reader(tree, probes).read)
+def survey(tree: Tree, probes: Probes, cache: Cache | None = None) -> list[Found]:
+    """What `probes` find in each file, in the tree's order; several processes read a large tree.
+
+    Files whose content `cache` knows are not read again.
+    """
+    reader = _Reader(tree, probes)
+    if cache is None:
+        return list(_read(tree.files, reader.read))
+    keys = {file.path: reader.key(file) for file in tree.files}
+    known = cache.get(list(keys.values()))
+    missing = [file for file in tree.files if keys[file.path] not in known]
+    fresh = dict(zip(missing, _read(missing, reader.read), strict=True))
+    found = [fresh[file] if file in fresh else known[keys[file.path]] for file in tree.files]
+    kept = {
+        keys[file.path]: one
+        for file, one in fresh.items()
+        if one.problem is None or not one.problem.passing
+    }
+    if kept:
+        cache.put(kept)
+    return found
 
 
-def _survey(tree: Tree, read: Callable[[TreeFile], Found]) -> list[Found]:
+def _read(files: Sequence[TreeFile], read: Callable[[TreeFile], Found]) -> Sequence[Found]:
     jobs = min(os.cpu_count() or 1, MOST_PROCESSES)
-    size = sum(file.size for file in tree.files)
-    if jobs == 1 or size < WORTH_PROCESSES or not processes.AVAILABLE:
-        return [read(file) for file in tree.files]
-    return processes.read_in_processes(read, tree.files, jobs)
+    size = sum(file.size for file in files if file.size <= LARGE)
+    with _no_collection():
+        if jobs == 1 or size < WORTH_PROCESSES or not processes.AVAILABLE:
+            return [read(file) for file in files]
+        return processes.read_in_processes(read, files, jobs)
 
 
 @contextmanager
@@ -57,6 +80,17 @@ class _Reader:
     def __init__(self, tree: Tree, probes: Probes) -> None:
         self._tree = tree
         self._probes = probes
+        # What is found depends on who reads, and on the Python whose syntax it is.
+        self._rules = hashlib.sha256(
+            program_digest() + probes.digest() + sys.version.encode()
+        ).digest()
+
+    def key(self, file: TreeFile) -> bytes:
+        """What the findings of `file` are known by: its content, its name, the rules."""
+        named = f"{self._tree.blob(file.path)}\0{file.role}\0{file.path}"
+        return hashlib.blake2b(
+            named.encode("utf-8", "surrogateescape"), key=self._rules, digest_size=16
+        ).digest()
 
     def read(self, file: TreeFile) -> Found:
         """What is found in `file`, and the problem that there is with it."""
@@ -65,17 +99,20 @@ class _Reader:
         if found.problem is None:
             return found
         reason = shown_text(collapse(found.problem.reason))
-        return msgspec.structs.replace(found, problem=Problem(found.problem.line, reason))
+        problem = msgspec.structs.replace(found.problem, reason=reason)
+        return msgspec.structs.replace(found, problem=problem)
 
     def _facts(self, file: TreeFile) -> FileFacts:
         if file.size > LARGE:
             here = (Fact("file", file.path, 1),)
-            source = file.path.endswith((".py", ".pyi", ".ipynb"))
-            problem = Problem(1, f"larger than {LARGE} bytes: not read") if source else None
+            code = file.path.endswith((".py", ".pyi", ".ipynb"))
+            problem = Problem(1, f"larger than {LARGE} bytes: not read") if code else None
             return FileFacts(file.path, file.role, 0, here, problem=problem)
         try:
-            interest = self._probes.of(file.role)
-            return extract(file.path, file.role, self._tree.read(file.path), interest)
+            source = self._tree.read(file.path)
+            if blob_id(source) != self._tree.blob(file.path):
+                return _problem(file, "it changed while it was audited")
+            return extract(file.path, file.role, source, self._probes.of(file.role))
         except OSError as error:
             return _problem(file, f"cannot be read: {error.strerror}")
         except RecursionError:
@@ -85,4 +122,4 @@ class _Reader:
 
 
 def _problem(file: TreeFile, reason: str) -> FileFacts:
-    return FileFacts(file.path, file.role, 0, (), problem=Problem(1, reason))
+    return FileFacts(file.path, file.role, 0, (), problem=Problem(1, reason, passing=True))

@@ -38,10 +38,19 @@ class Fact(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a file could not be parsed, and where."""
+    """Why a file could not be parsed, and where; `passing`: next time it may be otherwise."""
 
     line: int
     reason: str
+    passing: bool = False
+
+
+class Noted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A line to show: a stub's name or a marker's word, and the line's text."""
+
+    line: int
+    name: str
+    text: str
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -52,8 +61,8 @@ class FileFacts(msgspec.Struct, frozen=True):
     lines: int
     facts: tuple[Fact, ...]
     code_lines: int = 0
-    stubs: tuple[tuple[int, str], ...] = ()
-    markers: tuple[tuple[int, str], ...] = ()
+    stubs: tuple[Noted, ...] = ()
+    markers: tuple[Noted, ...] = ()
     problem: Problem | None = None
 
 
@@ -73,8 +82,8 @@ class Found(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hits: dict[int, tuple[tuple[int, str], ...]] = {}
     requirements: tuple[Fact, ...] = ()
     code_lines: int = 0
-    stubs: tuple[tuple[int, str], ...] = ()
-    markers: tuple[tuple[int, str], ...] = ()
+    stubs: tuple[Noted, ...] = ()
+    markers: tuple[Noted, ...] = ()
     problem: Problem | None = None
     broken: dict[int, str] = {}
 

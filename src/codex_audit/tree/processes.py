@@ -78,7 +78,7 @@ class _Worker:
         self.connection.close()
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        return Problem(1, f"the process that read it {how}")
+        return Problem(1, f"the process that read it {how}", passing=True)
 
 
 def _start(read: Read, share: deque[TreeFile], workers: dict[Connection, _Worker]) -> None:

@@ -6,9 +6,18 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from codex_audit.tree.facts import SIGNATURE_LIMIT, TEXT_LIMIT, Fact, FileFacts, Problem, collapse
+from codex_audit.tree.facts import (
+    SIGNATURE_LIMIT,
+    TEXT_LIMIT,
+    Fact,
+    FileFacts,
+    Noted,
+    Problem,
+    collapse,
+)
 from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
 from codex_audit.tree.python_source import parse, unfinished
+from codex_audit.tree.reading import snippet_of
 from codex_audit.tree.stubs import is_exempt_class, is_stub
 
 if TYPE_CHECKING:
@@ -45,7 +54,7 @@ def python_facts(path: str, role: str, source: bytes, interest: Interest) -> Fil
 class _Walker:
     def __init__(self, path: str, lines: list[bytes], interest: Interest) -> None:
         self.facts: list[Fact] = []
-        self.stubs: list[tuple[int, str]] = []
+        self.stubs: list[Noted] = []
         self._lines = lines
         self._wants = interest.wants
         self._package = module_name(path).split(".")
@@ -180,7 +189,8 @@ class _Walker:
         decorators = [self._decorator(decorator) for decorator in node.decorator_list]
         stub = is_stub(node, decorators) and not (in_class and is_exempt_class(self._class_bases))
         if stub:
-            self.stubs.append((node.lineno, node.name))
+            text = self._lines[node.lineno - 1].decode("utf-8", "replace")
+            self.stubs.append(Noted(node.lineno, node.name, snippet_of(text)))
         if self._wants("def", node.name):
             tags = [*decorators, "method" if in_class else "function"]
             tags += ["stub"] if stub else []

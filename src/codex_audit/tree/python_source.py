@@ -6,7 +6,8 @@ import ast
 import re
 import warnings
 
-from codex_audit.tree.reading import python_utf8
+from codex_audit.tree.facts import Noted
+from codex_audit.tree.reading import python_utf8, snippet_of
 
 # A syntax tree takes some hundred bytes of memory for each byte of dense source.
 PYTHON_LIMIT = 2 * 1024 * 1024
@@ -32,12 +33,12 @@ def parse(source: bytes) -> tuple[ast.Module, list[bytes]]:
     return tree, text.splitlines(keepends=True)
 
 
-def unfinished(source: bytes) -> tuple[tuple[int, str], ...]:
-    """The line and the word of each TODO and FIXME in a comment."""
+def unfinished(source: bytes) -> tuple[Noted, ...]:
+    """Each TODO and FIXME in a comment."""
     if b"TODO" not in source and b"FIXME" not in source:
         return ()
     return tuple(
-        (number, found.group(1).decode())
+        Noted(number, found.group(1).decode(), snippet_of(line.decode("utf-8", "replace")))
         for number, line in enumerate(source.splitlines(), 1)
         if (start := line.find(b"#")) >= 0 and (found := _MARKER.search(line, start))
     )

@@ -23,6 +23,7 @@ _FLAGS = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
+SNIPPET_LIMIT = 160
 _COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 # Decoding these takes time that grows with the square of the text; no source is written in them.
 _SLOW_CODECS = frozenset({"punycode", "idna"})
@@ -34,7 +35,7 @@ _UNSHOWN = re.compile(
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\"}
 
 
-def read_regular(path: Path, *, part: int | None = None) -> bytes:
+def read_regular(path: Path | str, *, part: int | None = None) -> bytes:
     """The bytes of a regular file; a symbolic link is not followed, a FIFO not waited for.
 
     With `part`, at most so many bytes of its start, however large it is.
@@ -77,6 +78,11 @@ def shown_path(name: str) -> str:
 def shown_text(text: str) -> str:
     """Text without characters that break lines, move a cursor or turn the reading direction."""
     return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def snippet_of(line: str) -> str:
+    """A line of source as it is shown."""
+    return shown_text(line.strip()[:SNIPPET_LIMIT])
 
 
 def text_lines(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from codex_audit.records import FileSize, Language, RepoMap, Unparsed
 from codex_audit.tree.reading import shown_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from codex_audit.tree.facts import Found
     from codex_audit.tree.files import Tree
@@ -28,8 +28,8 @@ LANGUAGES = {
 _LARGEST = 5
 
 
-def repo_map(tree: Tree, files: Sequence[Found], snippet: Callable[[str, int], str]) -> RepoMap:
-    """The map of `tree`, from the facts of its files."""
+def repo_map(tree: Tree, files: Sequence[Found]) -> RepoMap:
+    """The map of `tree`, from what was found in its files."""
     by_language: dict[str, list[int]] = {}
     for file in files:
         name = PurePosixPath(file.path).name
@@ -45,14 +45,10 @@ def repo_map(tree: Tree, files: Sequence[Found], snippet: Callable[[str, int], s
     python = [file for file in files if file.path.endswith(".py")]
     loc = sum(file.lines for file in python)
     stubs = tuple(
-        Evidence(file.path, line, snippet(file.path, line))
-        for file in python
-        for line, _ in file.stubs
+        Evidence(file.path, stub.line, stub.text) for file in python for stub in file.stubs
     )
     markers = tuple(
-        Evidence(file.path, line, snippet(file.path, line))
-        for file in python
-        for line, _ in file.markers
+        Evidence(file.path, marker.line, marker.text) for file in python for marker in file.markers
     )
     sizes = {file.path: file.size for file in tree.files}
     largest = sorted(files, key=lambda file: (-file.lines, file.path))[:_LARGEST]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 CODE_ROLES = ("core", "script")
 # How good a file is as evidence: core code before scripts before the rest.
@@ -32,7 +31,7 @@ _CI_NAMES = frozenset(
 
 def role_of(path: str) -> str:
     """The role of a POSIX path: core, script, test, fixture, example, benchmark, docs or ci."""
-    parts = PurePosixPath(path).parts
+    parts = path.split("/")
     name = parts[-1]
     folders = set(parts[:-1])
     if folders & _FIXTURES or (folders & _SEMGREP and not name.endswith((".yaml", ".yml"))):

@@ -172,13 +172,13 @@ def test_stubs_are_bodies_that_say_nothing_and_are_not_meant_to() -> None:
             """Deliberately does nothing."""
         '''
     )
-    assert [name for _, name in found.stubs] == ["one", "two", "three", "four"]
+    assert [stub.name for stub in found.stubs] == ["one", "two", "three", "four"]
     assert python_facts("a.pyi", "core", b"def f(): ...\n", EVERYTHING).stubs == ()
 
 
 def test_markers_are_words_of_comments() -> None:
     found = read('x = 1  # TODO: later\n# a FIXME here\ny = "TODO"\nTODO = 3\n# TODOLIST\n')
-    assert found.markers == ((1, "TODO"), (2, "FIXME"))
+    assert [(one.line, one.name) for one in found.markers] == [(1, "TODO"), (2, "FIXME")]
 
 
 @pytest.mark.parametrize("source", [b"print 'two'\n", b"def f(:\n", b"x = 1\0\n", b"\xff\xfe\n"])
