@@ -25,18 +25,26 @@ class _Group(click.Group):
     """Turns errors that have one clear line into that line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from codex_audit.capabilities.catalog import CatalogError  # noqa: PLC0415
-        from codex_audit.gates.base import GateUsageError, UnknownGateError  # noqa: PLC0415
-        from codex_audit.settings import SettingsError  # noqa: PLC0415
-
-        usage = (SettingsError, CatalogError, GateUsageError, UnknownGateError, NotADirectoryError)
         try:
             return super().invoke(ctx)
-        except usage as error:
+        except NotADirectoryError as error:
             _refuse(str(error.args[0] if error.args else error))
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             _refuse(f"{place}{error.strerror or error}; nothing was left half-written")
+        except (ValueError, LookupError) as error:
+            if isinstance(error, _usage_errors()):
+                _refuse(str(error.args[0] if error.args else error))
+            raise
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    """What is the user's to mend; imported only when something went wrong."""
+    from codex_audit.capabilities.catalog import CatalogError  # noqa: PLC0415
+    from codex_audit.gates.base import GateUsageError, UnknownGateError  # noqa: PLC0415
+    from codex_audit.settings import SettingsError  # noqa: PLC0415
+
+    return SettingsError, CatalogError, GateUsageError, UnknownGateError
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

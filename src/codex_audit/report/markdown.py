@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codex_audit.outcome import Level, Verdict
@@ -11,6 +12,7 @@ from codex_audit.records import Answer, Proof, Status
 from codex_audit.report.escaping import ENVIRONMENT, cell, code, one_line, shorten, text
 from codex_audit.report.formats import Format
 from codex_audit.report.seeds import seeds_by_generator
+from codex_audit.tree.cache import user_cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,8 @@ LEVEL_RANK = (Level.ERROR, Level.WARNING, Level.NOTE)
 
 def render(document: StatusDocument) -> str:
     """The document as Markdown, in the fixed order of its headings."""
-    return _environment().get_template("status.md.j2").render(doc=document).rstrip() + "\n"
+    template = _environment(document.repo_map.root).get_template("status.md.j2")
+    return template.render(doc=document).rstrip() + "\n"
 
 
 def place(evidence: Evidence) -> str:
@@ -162,9 +165,26 @@ def stated(value: str) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment(root: str) -> jinja2.Environment:
     # Imported late: the command line lists the formats without rendering one.
     import jinja2  # noqa: PLC0415
+
+    kept = user_cache(Path(root))
+
+    class Compiled(jinja2.BytecodeCache):
+        """Compiling the template takes longer than auditing a small repository."""
+
+        def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+            value = kept.text(self._name(bucket)) if kept else None
+            if value:
+                bucket.bytecode_from_string(value)
+
+        def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+            if kept:
+                kept.keep_text(self._name(bucket), bucket.bytecode_to_string())
+
+        def _name(self, bucket: jinja2.bccache.Bucket) -> str:
+            return f"template {jinja2.__version__} {bucket.key} {bucket.checksum}"
 
     source = files("codex_audit.report").joinpath("status.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -175,6 +195,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
+        bytecode_cache=Compiled(),
     )
     filters = (
         *(

@@ -53,6 +53,15 @@ class Cache:
         """Keep `found`, all of it or nothing; nothing where the cache cannot be written."""
         self._put([(key, _ENCODER.encode(value), _today()) for key, value in found.items()])
 
+    def text(self, name: str) -> bytes | None:
+        """What was kept under a name; none where nothing was."""
+        rows = self._rows([name.encode()])
+        return rows[0][1] if rows else None
+
+    def keep_text(self, name: str, value: bytes) -> None:
+        """Keep something made, under a name that says from what."""
+        self._put([(name.encode(), value, _today())])
+
     def contents(self, root: Path) -> dict[str, Content]:
         """What `Tree.contents` was when `root` was last audited."""
         rows = self._rows([_root_key(root)])
