@@ -59,13 +59,16 @@ def main() -> None:
 )  # fmt: skip
 def scan(path: Path, json_file: Path | None, format_name: str, fail_on: str) -> None:
     """Audit the tree at PATH without running any of it."""
+    from codex_audit.capabilities.time_limit import time_limit  # noqa: PLC0415
     from codex_audit.outcome import write_atomically  # noqa: PLC0415
     from codex_audit.report.formats import find_format  # noqa: PLC0415
     from codex_audit.report.merge import merge  # noqa: PLC0415
     from codex_audit.scan import scan as run_scan  # noqa: PLC0415
 
     settings = _settings(path)
-    document = merge(run_scan(path, settings, _command()), None, settings)
+    with time_limit(path, settings.catalog):
+        found = run_scan(path, settings, _command())
+    document = merge(found, None, settings)
     if json_file is not None:
         write_atomically(json_file, find_format("json").render(document).encode())
     click.echo(find_format(format_name).render(document).rstrip("\n"))
@@ -113,6 +116,7 @@ def report(root: Path, out: Path | None) -> None:
 
     Exits 1 unless every required gate passed.
     """
+    from codex_audit.capabilities.time_limit import time_limit  # noqa: PLC0415
     from codex_audit.report.document import Overall  # noqa: PLC0415
     from codex_audit.report.merge import merge  # noqa: PLC0415
     from codex_audit.report.summary import summary  # noqa: PLC0415
@@ -122,7 +126,9 @@ def report(root: Path, out: Path | None) -> None:
     root = root.resolve()
     settings = _settings(root)
     home = root / settings.out
-    document = merge(run_scan(root, settings, _command()), home / "outcomes", settings)
+    with time_limit(root, settings.catalog):
+        found = run_scan(root, settings, _command())
+    document = merge(found, home / "outcomes", settings)
     paths = write_report(document, out or home, home / "outcomes")
     click.echo(summary(document, paths).rstrip())
     raise SystemExit(0 if document.verdict is Overall.PASS else BAD)

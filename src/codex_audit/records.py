@@ -46,6 +46,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
         gap: what is missing, when unmet; `nearest` is the line that comes closest, if any.
         impact, effort: 1 (small) to 3 (large).
         proven_by: `gate:check` whose verdict may confirm or refute the answer.
+        added_by: the file that added it to the catalog; empty for those that are shipped.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     nearest: Evidence | None = None
     remedy: str = ""
     proven_by: tuple[str, ...] = ()
+    added_by: str = ""
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from codex_audit.capabilities.catalog import deep, load_catalog
+from codex_audit.capabilities.catalog import deep
 from codex_audit.capabilities.evaluate import evaluate
+from codex_audit.capabilities.extension import full_catalog
 from codex_audit.capabilities.probes import Probes
 from codex_audit.capabilities.survey import survey
 from codex_audit.diagnosis import Failure, capture
@@ -37,13 +38,14 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
 
     Raises:
         SettingsError: settings declare something not applicable that the catalog does not have.
+        CatalogError: rules that settings or installed packages add cannot be used.
         NotADirectoryError: `root` is no directory.
     """
     if not root.is_dir():
         what = "not a directory" if root.exists() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
     started, clock = datetime.now(UTC), time.monotonic()
-    catalog = load_catalog()
+    catalog = full_catalog(root, settings.catalog)
     _check_declared(catalog, settings, root)
     tree = list_tree(root, settings.exclude)
     probes = Probes([*catalog.signals(), *deep(checklist_signals())])

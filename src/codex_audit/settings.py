@@ -57,6 +57,7 @@ class Settings(_Table, frozen=True):
         gates: the gates that belong to this audit.
         required: those of them that must pass for the audit to exit 0; all but CUDA by default.
         exclude: git-style patterns of paths that are not audited.
+        catalog: TOML files of further criteria, or directories of such, relative to the repository.
         not_applicable: capability or `capability.criterion` -> the reason it does not apply.
         timeout: seconds that one gate may take.
         timeouts: gate -> seconds, where one differs.
@@ -70,6 +71,7 @@ class Settings(_Table, frozen=True):
     gates: tuple[str, ...] = DEFAULT_GATES
     required: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+    catalog: tuple[str, ...] = ()
     not_applicable: dict[str, str] = {}
     timeout: Seconds = 1800
     timeouts: dict[str, Seconds] = {}

@@ -26,12 +26,16 @@ class CatalogError(ValueError):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """All rules; `version` changes with the program and with any rule."""
+    """All rules; `version` changes with the program and with any rule.
+
+    `added` maps each `capability.criterion` that is not shipped to the file that declares it.
+    """
 
     version: str
     capabilities: dict[str, CapabilityRule]
     subjects: dict[str, SubjectRule]
     frameworks: dict[str, FrameworkRule]
+    added: dict[str, str] = {}
 
     def signals(self) -> Iterator[Signal]:
         """Every signal of the catalog, combinations as well as what they are made of."""

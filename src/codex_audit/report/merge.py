@@ -55,7 +55,7 @@ def merge(scan: Scan, outcomes_dir: Path | None, settings: Settings) -> StatusDo
         reason=reason,
         provenance=scan.provenance,
         repo_map=scan.repo_map,
-        capabilities=dict(sorted(capabilities.items())),
+        capabilities=capabilities,
         reproducibility=scan.reproducibility,
         quick_wins=quick_wins(capabilities),
         errors=errors,
