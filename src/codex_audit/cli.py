@@ -76,6 +76,7 @@ def scan(path: Path, json_file: Path | None, format_name: str, fail_on: str) -> 
 
 
 def _fails(document: StatusDocument, fail_on: str) -> bool:
+    from codex_audit.capabilities.grading import is_graded  # noqa: PLC0415
     from codex_audit.records import Answer, Status  # noqa: PLC0415
 
     if fail_on == "never":
@@ -85,7 +86,9 @@ def _fails(document: StatusDocument, fail_on: str) -> bool:
             one.status in {Status.MISSING, Status.STUBBED} for one in document.capabilities.values()
         )
     return any(
-        criterion.required and criterion.answer in {Answer.UNMET, Answer.UNKNOWN}
+        is_graded(criterion)
+        and criterion.required
+        and criterion.answer in {Answer.UNMET, Answer.UNKNOWN}
         for one in document.capabilities.values()
         for criterion in one.criteria.values()
     )
@@ -136,15 +139,25 @@ def report(root: Path, out: Path | None) -> None:
 
 @main.command()
 @click.argument("identifier", required=False)
-def explain(identifier: str | None) -> None:
-    """Explain a criterion, capability or gate: why, what counts, remedy. Without one, list them."""
-    from codex_audit.explain import UnknownIdentifierError, explain_text, listing  # noqa: PLC0415
+@click.option("--root", type=ROOT, default=".", show_default=True, help="The audited repository.")
+def explain(identifier: str | None, root: Path) -> None:
+    """Explain what is called IDENTIFIER: why, what counts, what does not, remedy.
 
+    A criterion, capability, gate, check, rule, subject, framework, cause of an error, or a word of
+    the document. Without one, list them.
+    """
+    from codex_audit.explain.lookup import (  # noqa: PLC0415
+        UnknownIdentifierError,
+        explain_text,
+        listing,
+    )
+
+    settings = _settings(root)
     if identifier is None:
-        click.echo(listing())
+        click.echo(listing(root, settings))
         return
     try:
-        click.echo(explain_text(identifier))
+        click.echo(explain_text(identifier, root, settings))
     except UnknownIdentifierError as error:
         _refuse(str(error))
 

@@ -112,9 +112,12 @@ class _Evaluation:
             )
         finally:
             self._open.remove(key)
-        if key in self._catalog.added:
-            by = self._catalog.added[key]
-            answered = (msgspec.structs.replace(answered[0], added_by=by), answered[1])
+        marked = msgspec.structs.replace(
+            answered[0],
+            added_by=self._catalog.added.get(key, ""),
+            experimental=key in self._catalog.experimental,
+        )
+        answered = (marked, answered[1])
         self._answers[key] = answered
         return answered
 

@@ -73,6 +73,7 @@ def _extended(
         subjects=catalog.subjects,
         frameworks=catalog.frameworks,
         added=added,
+        experimental=catalog.experimental,
     )
     for file in files:
         _check_references(whole, file)

@@ -6,6 +6,7 @@ import functools
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from codex_audit.capabilities.grading import is_graded
 from codex_audit.outcome import Level, Verdict
 from codex_audit.records import Answer, Proof, Status
 from codex_audit.report.escaping import ENVIRONMENT, cell, code, one_line, shorten, text
@@ -55,7 +56,8 @@ def evidence_cell(capability: Capability) -> str:
     """The matrix's evidence: the best lines, each with the criteria that it shows."""
     if capability.status is Status.NOT_APPLICABLE:
         return "none needed"
-    met = [each for each in capability.criteria.values() if each.evidence]
+    graded = [each for each in capability.criteria.values() if is_graded(each)]
+    met = [each for each in graded if each.evidence]
     met.sort(key=lambda each: (PROOF_RANK.index(each.proof), not each.required, -each.impact))
     shown: dict[str, tuple[Evidence, list[str]]] = {}
     for criterion in met:
@@ -66,7 +68,7 @@ def evidence_cell(capability: Capability) -> str:
         return "<br>".join(f"{cite(line)} ({', '.join(ids)})" for line, ids in best_lines)
     if capability.stubs:
         return "<br>".join(f"{cite(stub)} (stub)" for stub in capability.stubs[:CELL_EVIDENCE])
-    absences = [each.id for each in capability.criteria.values() if each.answer is Answer.MET]
+    absences = [each.id for each in graded if each.answer is Answer.MET]
     return f"nothing that speaks against {', '.join(absences)}" if absences else "none found"
 
 
@@ -74,7 +76,8 @@ def gaps_cell(capability: Capability) -> str:
     """The matrix's gaps: what this repository lacks, required criteria first."""
     if capability.status is Status.NOT_APPLICABLE:
         return text(not_applicable_reason(capability))
-    unmet = [each for each in capability.criteria.values() if each.answer is Answer.UNMET]
+    graded = [each for each in capability.criteria.values() if is_graded(each)]
+    unmet = [each for each in graded if each.answer is Answer.UNMET]
     unmet.sort(key=lambda each: (not each.required, -each.impact))
     gaps = [text(shorten(each.gap or each.question, GAP_WIDTH)) for each in unmet[:CELL_GAPS]]
     if len(unmet) > CELL_GAPS:
@@ -117,7 +120,7 @@ def counts(document: StatusDocument) -> dict[str, int]:
         for capability in document.capabilities.values()
         if capability.status is not Status.NOT_APPLICABLE
         for criterion in capability.criteria.values()
-        if criterion.answer is not Answer.NOT_APPLICABLE
+        if criterion.answer is not Answer.NOT_APPLICABLE and is_graded(criterion)
     ]
     unmet = [each for each in asked if each.answer is Answer.UNMET]
     return {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import codex_audit
+from codex_audit.capabilities.grading import is_graded
 from codex_audit.outcome import fingerprint
 from codex_audit.records import Answer, Status
 from codex_audit.report.document import GateVerdict
@@ -46,7 +47,7 @@ def _criteria_run(document: StatusDocument) -> dict[str, Any]:
         for capability in document.capabilities.values()
         if capability.status is not Status.NOT_APPLICABLE
         for criterion in capability.criteria.values()
-        if criterion.required and criterion.answer is Answer.UNMET
+        if criterion.required and criterion.answer is Answer.UNMET and is_graded(criterion)
     ]
     rules = [_criterion_rule(capability, criterion) for capability, criterion in unmet]
     results = [
