@@ -27,13 +27,13 @@ def criteria_page() -> str:
         "",
         f"{len(catalog.capabilities)} capabilities, {count} criteria. A capability is",
         "`Implemented` when every required criterion (marked *) that applies is met, none refuted.",
-        "`codex-audit explain ID` says more of each, with examples of what counts and what does not.",
+        "`codex-audit explain ID` says more of each, with examples of what counts and what not.",
         "",
-        "Right and found are counted over",
-        f"{len(accuracy.repositories)} labelled repositories: how many answers `met` are right, and how",
-        "many of those that are there were found. A criterion with at least",
-        f"{ENOUGH_ANSWERS} answers `met`, of which fewer than {DOUBTFUL_PRECISION:.0%} are right, is",
-        "experimental: shown, and neither graded nor among the quick wins and the results in SARIF.",
+        f"Right and found are counted over {len(accuracy.repositories)} labelled repositories:",
+        "how many answers `met` are right, and how many that are there were found. A criterion",
+        f"with at least {ENOUGH_ANSWERS} answers `met`, of which under {DOUBTFUL_PRECISION:.0%}",
+        "are right, is experimental: shown, and neither graded nor among the quick wins and the",
+        "results in SARIF.",
     ]
     for rule in catalog.capabilities.values():
         lines += ["", f"## {rule.id}", "", f"{rule.title}. {rule.why}", ""]

@@ -22,7 +22,6 @@ IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,59}")
 # What is asked of a single fact, and means nothing for a combination of signals.
 _OF_A_FACT = ("value", "not_value", "kw", "no_kw", "tag", "not_tag", "scope", "path", "not_path",
               "roles", "min")  # fmt: skip
-_GROUP_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[1-9]|\(\?\(|\(\?P=)")
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _PROOF = re.compile(r"[\w-]+:\w+")
 
@@ -242,19 +241,12 @@ def _check_leaf(file: RuleFile, key: str, signal: Signal) -> None:
 
 def _check_expression(file: RuleFile, key: str, expression: str) -> None:
     try:
-        found = re.compile(expression)
+        re.compile(expression)
         union([expression])
     except (re.error, OverflowError) as error:
         raise file.wrong(
             key, f"{expression!r} is no regular expression ({error})", "mend it"
         ) from error
-    # Expressions are joined to be searched at once, where groups have other numbers.
-    if found.groupindex or _GROUP_REFERENCE.search(expression):
-        raise file.wrong(
-            key,
-            f"{expression!r} names or refers to a group",
-            "use plain groups, (...) or (?:...), only",
-        )
 
 
 def _deep(key: str, signals: Sequence[Signal]) -> Iterator[tuple[str, Signal]]:

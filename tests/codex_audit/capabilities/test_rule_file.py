@@ -29,9 +29,7 @@ def test_a_sound_file_is_read() -> None:
 )
 def test_shipped_rules_hold_to_the_same_checks(name: str) -> None:
     text = files("codex_audit.capabilities").joinpath(name).read_text(encoding="utf-8")
-    # a name that the shipped rules use once is theirs: an added one could be the same
-    plain = text.replace("(?P<one>", "(").replace("(?P=one)", "_")
-    assert read_rule_file(name, plain).criteria
+    assert read_rule_file(name, text).criteria
 
 
 @pytest.mark.parametrize(
@@ -65,8 +63,6 @@ def test_shipped_rules_hold_to_the_same_checks(name: str) -> None:
         (met('{ call = "a", kw = { x = "[" } }'), ["criteria.card.met[0].kw.x: '['"]),
         (met('{ call = "re:(" }'), ["criteria.card.met[0].call: '('"]),
         (met('{ call = "a", path = ["b", "re:["] }'), ["criteria.card.met[0].call: '['"]),
-        (met("{ call = 'a', value = '(.)\\1' }"), ["criteria.card.met[0].value", "refers to a group"]),
-        (met("{ call = 'a', value = '(?P<x>.)' }"), ["names or refers to a group"]),
         (met('{ call = [] }'), ["criteria.card.met[0].call: it names nothing"]),
         (met('{ call = "" }'), ["criteria.card.met[0].call: it names nothing"]),
         (met('{ call = "a", roles = ["tests"] }'), ["met[0].roles: no role 'tests'", "core"]),
