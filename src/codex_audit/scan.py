@@ -33,8 +33,16 @@ if TYPE_CHECKING:
 SNIPPET_LIMIT = 160
 
 
-def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> Scan:
+def scan(
+    root: Path, settings: Settings, command: str = "codex-audit scan", home: Path | None = None
+) -> Scan:
     """Audit the tree at `root` without running any of it.
+
+    Args:
+        root: the directory to audit; all paths are relative to it.
+        settings: its settings.
+        command: what asked for it, for the provenance.
+        home: the directory whose `pyproject.toml` holds the settings; `root` by default.
 
     Raises:
         SettingsError: settings declare something not applicable that the catalog does not have.
@@ -45,8 +53,8 @@ def scan(root: Path, settings: Settings, command: str = "codex-audit scan") -> S
         what = "not a directory" if root.exists() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
     started, clock = datetime.now(UTC), time.monotonic()
-    catalog = full_catalog(root, settings.catalog)
-    _check_declared(catalog, settings, root)
+    catalog = full_catalog(home or root, settings.catalog)
+    _check_declared(catalog, settings, home or root)
     tree = list_tree(root, settings.exclude)
     probes = Probes([*catalog.signals(), *deep(checklist_signals())])
     files = survey(tree, probes)

@@ -11,15 +11,16 @@ from codex_audit.outcome import Level, Verdict
 from codex_audit.records import Answer, Proof, Status
 from codex_audit.report.escaping import ENVIRONMENT, cell, code, one_line, shorten, text
 from codex_audit.report.formats import Format
+from codex_audit.report.quick_wins import quick_wins
 from codex_audit.report.seeds import seeds_by_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import jinja2
 
     from codex_audit.outcome import Evidence, Finding
-    from codex_audit.records import Capability, Criterion
+    from codex_audit.records import Capability, Criterion, Scan
     from codex_audit.report.document import GateResult, StatusDocument
 
 SNIPPET_WIDTH = 72
@@ -131,6 +132,11 @@ def counts(document: StatusDocument) -> dict[str, int]:
     }
 
 
+def every_capability(projects: Mapping[str, Scan]) -> list[str]:
+    """The ids of all capabilities that a project was asked for, in their order."""
+    return list(dict.fromkeys(name for each in projects.values() for name in each.capabilities))
+
+
 def open_findings(gate: GateResult) -> list[Finding]:
     """The findings that nothing suppresses, worst first, then by place."""
     found = [each for each in gate.findings if each.suppressed_by is None]
@@ -185,11 +191,13 @@ def _environment() -> jinja2.Environment:
             cite,
             code,
             counts,
+            every_capability,
             evidence_cell,
             gap_cell,
             gaps_cell,
             not_applicable,
             open_findings,
+            quick_wins,
         ),
         *(place, plural, rest, seconds, seeds_by_generator, shorten, stated, step, text),
     )
