@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.capabilities.accuracy import Figures, load_accuracy
 from codex_audit.explain.examples import example
+from codex_audit.explain.signals import signal_texts
 from codex_audit.explain.text import heading, joined, listed, named, quoted
 from codex_audit.explain.words import load_words
 
@@ -42,10 +43,12 @@ def criterion_text(catalog: Catalog, capability: str, name: str) -> str:
         named("Asked only where", _asked(catalog, subject)),
         named("When it is unmet", rule.gap),
         named("Remedy", rule.remedy),
-        named("Met where", ABSENCE if rule.unless and not rule.met else ""),
-        listed("Met also through", frameworks),
         quoted("This counts", meets.files) if meets else "",
         quoted("This does not", nearly.files) if nearly else "",
+        named("Met where", ABSENCE if rule.unless and not rule.met else ""),
+        listed("Met where one of these is found", signal_texts(rule.met)),
+        listed("Unmet where one of these is found", signal_texts(rule.unless)),
+        listed("Met also through", frameworks),
         named("Closed by", rule.kit),
         named("Accuracy", accuracy_text(key, experimental=key in catalog.experimental)),
         listed("Confirmed or refuted by", proofs)

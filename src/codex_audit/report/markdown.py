@@ -82,7 +82,7 @@ def gaps_cell(capability: Capability) -> str:
     unmet.sort(key=lambda each: (not each.required, -each.impact))
     gaps = [text(shorten(each.gap or each.question, GAP_WIDTH)) for each in unmet[:CELL_GAPS]]
     if len(unmet) > CELL_GAPS:
-        gaps.append(f"and {len(unmet) - CELL_GAPS} more below")
+        gaps.append(f"and {len(unmet) - CELL_GAPS} more")
     unknown = sum(each.answer is Answer.UNKNOWN for each in capability.criteria.values())
     if unknown:
         gaps.append(f"{unknown} unanswered: see the captured errors")
