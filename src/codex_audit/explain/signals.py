@@ -12,14 +12,28 @@ if TYPE_CHECKING:
     from codex_audit.capabilities.model import Signal
 
 _KINDS = {
-    "import": "an import of", "call": "a call of", "def": "a function", "class": "a class",
-    "decorator": "a decorator", "assign": "an assignment to",
-    "key": "a string key that is written,", "lookup": "a string key that is read,", "test": "a condition of", "loop": "a loop,",
-    "string": "a string", "raise": "a raised", "config": "a configuration key",
-    "docker": "a Dockerfile's", "shell": "a command", "heading": "a heading of level",
-    "code": "a line of code in documentation,", "prose": "a line of documentation,",
-    "link": "a link to", "file": "a file", "requirement": "a requirement of",
-}  # fmt: skip
+    "import": "an import of",
+    "call": "a call of",
+    "def": "a function",
+    "class": "a class",
+    "decorator": "a decorator",
+    "assign": "an assignment to",
+    "key": "a string key that is written,",
+    "lookup": "a string key that is read,",
+    "test": "a condition of",
+    "loop": "a loop,",
+    "string": "a string",
+    "raise": "a raised",
+    "config": "a configuration key",
+    "docker": "a Dockerfile's",
+    "shell": "a command",
+    "heading": "a heading of level",
+    "code": "a line of code in documentation,",
+    "prose": "a line of documentation,",
+    "link": "a link to",
+    "file": "a file",
+    "requirement": "a requirement of",
+}
 _NAMES = 5
 _SIGNALS = 8
 _WIDTH = 70
