@@ -5,6 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from codex_audit.capabilities.accuracy import (
+    DOUBTFUL_PRECISION,
+    ENOUGH_ANSWERS,
+    Figures,
+    load_accuracy,
+)
 from codex_audit.capabilities.catalog import load_catalog
 from codex_audit.gates.base import all_gates
 from codex_audit.report.schema import schema_text
@@ -14,20 +20,39 @@ HERE = Path(__file__).parent
 
 def criteria_page() -> str:
     """The criteria reference, from the catalog."""
-    catalog = load_catalog()
+    catalog, accuracy = load_catalog(), load_accuracy()
     count = sum(len(rule.criteria) for rule in catalog.capabilities.values())
     lines = [
         "# Criteria",
         "",
         f"{len(catalog.capabilities)} capabilities, {count} criteria. A capability is",
         "`Implemented` when every required criterion (marked *) that applies is met, none refuted.",
+        "`codex-audit explain ID` says more of each, with examples of what counts and what not.",
+        "",
+        f"Right and found are counted over {len(accuracy.repositories)} labelled repositories:",
+        "how many answers `met` are right, and how many that are there were found. A criterion",
+        f"with at least {ENOUGH_ANSWERS} answers `met`, of which under {DOUBTFUL_PRECISION:.0%}",
+        "are right, is experimental: shown, and neither graded nor among the quick wins and the",
+        "results in SARIF.",
     ]
     for rule in catalog.capabilities.values():
         lines += ["", f"## {rule.id}", "", f"{rule.title}. {rule.why}", ""]
-        lines += ["| criterion | question | why | remedy |", "|---|---|---|---|"]
+        lines += [
+            "| criterion | question | why | remedy | right | found |",
+            "|---|---|---|---|---|---|",
+        ]
         for name, one in rule.criteria.items():
-            mark = "\\*" if one.required else ""
-            cells = [f"`{name}`{mark}", one.question, one.why, one.remedy]
+            key = f"{rule.id}.{name}"
+            mark = ("\\*" if one.required else "") + (
+                " (experimental)" if key in catalog.experimental else ""
+            )
+            remedy = f"{one.remedy} Kit: `{one.kit}`." if one.kit else one.remedy
+            figures = accuracy.criteria.get(key, Figures())
+            cells = [
+                *(f"`{name}`{mark}", one.question, one.why, remedy),
+                f"{figures.tp}/{figures.tp + figures.fp}",
+                f"{figures.tp}/{figures.tp + figures.fn}",
+            ]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 

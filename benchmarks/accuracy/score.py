@@ -3,7 +3,9 @@
     python benchmarks/accuracy/score.py --labels benchmarks/accuracy/labels --checkouts DIR
 
 `DIR/<name>` is a checkout of the repository that `<name>.toml` names, at its commit. Prints
-precision, recall and F1 by repository, capability and criterion; `?` labels are left out.
+precision, recall and F1 by repository, capability and criterion; `?` labels are left out. With
+`--write`, the figures of each criterion go into the package, where `codex-audit explain` shows them
+and a precision under 0.9 makes a criterion experimental.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
+from codex_audit.capabilities.accuracy import FILENAME, Accuracy, Figures
 from codex_audit.records import Answer, Scan
 from codex_audit.scan import scan
 from codex_audit.settings import load_settings
 
-DOUBTFUL_PRECISION = 0.9
+FIGURES = Path(__file__).parents[2] / "src" / "codex_audit" / "capabilities" / FILENAME
 
 
 def outcomes(
@@ -43,11 +48,24 @@ def line(name: str, count: Counter[str]) -> str:
     precision = right / (right + wrong) if right + wrong else 1.0
     recall = right / (right + missed) if right + missed else 1.0
     f1 = 2 * right / (2 * right + wrong + missed) if right + wrong + missed else 1.0
-    doubt = "  doubtful" if precision < DOUBTFUL_PRECISION else ""
+    doubt = "  experimental" if Figures(**count).experimental else ""
     return (
         f"{name:44} precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}"
         f"  (tp {right} fp {wrong} fn {missed} tn {count['tn']}){doubt}"
     )
+
+
+def write(path: Path, repositories: list[str], table: dict[str, Counter[str]]) -> None:
+    """Write the figures of each criterion, one a line, in a stable order."""
+    criteria = {key: Figures(**count) for key, count in sorted(table.items())}
+    accuracy = Accuracy(tuple(sorted(repositories)), criteria)
+    lines = [
+        f'    "{key}": {msgspec.json.encode(figures).decode()}'
+        for key, figures in accuracy.criteria.items()
+    ]
+    names = msgspec.json.encode(accuracy.repositories).decode()
+    body = ",\n".join(lines)
+    path.write_text(f'{{\n  "repositories": {names},\n  "criteria": {{\n{body}\n  }}\n}}\n')
 
 
 def main() -> int:
@@ -56,6 +74,7 @@ def main() -> int:
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--checkouts", type=Path, required=True)
     parser.add_argument("--errors", action="store_true", help="list each wrong answer")
+    parser.add_argument("--write", action="store_true", help=f"write {FILENAME} into the package")
     options = parser.parse_args()
     by_repository: dict[str, Counter[str]] = {}
     by_capability: dict[str, Counter[str]] = {}
@@ -87,6 +106,8 @@ def main() -> int:
     for table in (by_criterion, by_capability, by_repository):
         print("\n".join(line(name, count) for name, count in sorted(table.items())), end="\n\n")
     print(line("all", sum(by_repository.values(), Counter())))
+    if options.write:
+        write(FIGURES, list(by_repository), by_criterion)
     if options.errors:
         print("\n".join(sorted(wrong)))
     return 0

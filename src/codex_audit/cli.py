@@ -72,14 +72,17 @@ def main() -> None:
 def scan(
     path: Path, json_file: Path | None, format_name: str, fail_on: str, *, no_cache: bool
 ) -> None:
-    """Audit the tree at PATH without running any of it."""
+    """Audit the tree at PATH, a repository or a directory of one, without running any of it."""
     from codex_audit.outcome import write_atomically  # noqa: PLC0415
+    from codex_audit.projects import audited  # noqa: PLC0415
     from codex_audit.report.formats import find_format  # noqa: PLC0415
     from codex_audit.report.merge import merge  # noqa: PLC0415
-    from codex_audit.scan import scan as run_scan  # noqa: PLC0415
 
-    settings = _settings(path)
-    document = merge(run_scan(path, settings, _command(), cached=not no_cache), None, settings)
+    _directory(path)
+    what = audited(path)
+    cached = not no_cache
+    found, projects = what.scan(_command(), cached=cached), what.projects(_command(), cached=cached)
+    document = merge(found, None, what.settings, projects)
     if json_file is not None:
         write_atomically(json_file, find_format("json").render(document).encode())
     click.echo(find_format(format_name).render(document).rstrip("\n"))
@@ -87,17 +90,21 @@ def scan(
 
 
 def _fails(document: StatusDocument, fail_on: str) -> bool:
+    """Whether the repository, or a project of it, is short of what was asked for."""
+    from codex_audit.capabilities.grading import is_graded  # noqa: PLC0415
     from codex_audit.records import Answer, Status  # noqa: PLC0415
 
+    each = (document.capabilities, *(one.capabilities for one in document.projects.values()))
+    capabilities = [capability for found in each for capability in found.values()]
     if fail_on == "never":
         return False
     if fail_on == "missing":
-        return any(
-            one.status in {Status.MISSING, Status.STUBBED} for one in document.capabilities.values()
-        )
+        return any(one.status in {Status.MISSING, Status.STUBBED} for one in capabilities)
     return any(
-        criterion.required and criterion.answer in {Answer.UNMET, Answer.UNKNOWN}
-        for one in document.capabilities.values()
+        is_graded(criterion)
+        and criterion.required
+        and criterion.answer in {Answer.UNMET, Answer.UNKNOWN}
+        for one in capabilities
         for criterion in one.criteria.values()
     )
 
@@ -128,18 +135,18 @@ def report(root: Path, out: Path | None, *, no_cache: bool) -> None:
 
     Exits 1 unless every required gate passed.
     """
+    from codex_audit.projects import Audited  # noqa: PLC0415
     from codex_audit.report.document import Overall  # noqa: PLC0415
     from codex_audit.report.merge import merge  # noqa: PLC0415
     from codex_audit.report.summary import summary  # noqa: PLC0415
     from codex_audit.report.write import write_report  # noqa: PLC0415
-    from codex_audit.scan import scan as run_scan  # noqa: PLC0415
 
     root = root.resolve()
     settings = _settings(root)
     home = root / settings.out
-    document = merge(
-        run_scan(root, settings, _command(), cached=not no_cache), home / "outcomes", settings
-    )
+    what, cached = Audited(root, settings, root), not no_cache
+    found, projects = what.scan(_command(), cached=cached), what.projects(_command(), cached=cached)
+    document = merge(found, home / "outcomes", settings, projects)
     paths = write_report(document, out or home, home / "outcomes")
     click.echo(summary(document, paths).rstrip())
     raise SystemExit(0 if document.verdict is Overall.PASS else BAD)
@@ -147,15 +154,27 @@ def report(root: Path, out: Path | None, *, no_cache: bool) -> None:
 
 @main.command()
 @click.argument("identifier", required=False)
-def explain(identifier: str | None) -> None:
-    """Explain a criterion, capability or gate: why, what counts, remedy. Without one, list them."""
-    from codex_audit.explain import UnknownIdentifierError, explain_text, listing  # noqa: PLC0415
+@click.option("--root", type=ROOT, default=".", show_default=True, help="The audited repository.")
+def explain(identifier: str | None, root: Path) -> None:
+    """Explain what is called IDENTIFIER: why, what counts, what does not, remedy.
 
+    A criterion, capability, gate, check, rule, subject, framework, cause of an error, or a word of
+    the document. Without one, list them.
+    """
+    from codex_audit.explain.lookup import (  # noqa: PLC0415
+        UnknownIdentifierError,
+        explain_text,
+        listing,
+    )
+    from codex_audit.projects import audited  # noqa: PLC0415
+
+    _directory(root)
+    what = audited(root)
     if identifier is None:
-        click.echo(listing())
+        click.echo(listing(what.home, what.settings))
         return
     try:
-        click.echo(explain_text(identifier))
+        click.echo(explain_text(identifier, what.home, what.settings))
     except UnknownIdentifierError as error:
         _refuse(str(error))
 
@@ -163,10 +182,14 @@ def explain(identifier: str | None) -> None:
 def _settings(root: Path) -> Settings:
     from codex_audit.settings import load_settings  # noqa: PLC0415
 
+    _directory(root)
+    return load_settings(root)
+
+
+def _directory(root: Path) -> None:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
-    return load_settings(root)
 
 
 def _command() -> str:

@@ -46,6 +46,8 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
         gap: what is missing, when unmet; `nearest` is the line that comes closest, if any.
         impact, effort: 1 (small) to 3 (large).
         proven_by: `gate:check` whose verdict may confirm or refute the answer.
+        experimental: its rule is too often wrong to be graded: the answer is only shown.
+        added_by: the file that added it to the catalog; empty for those that are shipped.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     nearest: Evidence | None = None
     remedy: str = ""
     proven_by: tuple[str, ...] = ()
+    added_by: str = ""
+    experimental: bool = False
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):

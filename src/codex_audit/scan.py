@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from codex_audit.capabilities.catalog import deep, load_catalog
+from codex_audit.capabilities.catalog import deep
 from codex_audit.capabilities.evaluate import evaluate
+from codex_audit.capabilities.extension import full_catalog
 from codex_audit.capabilities.match import Findings
 from codex_audit.capabilities.probes import Probes
 from codex_audit.capabilities.survey import survey
@@ -33,22 +34,33 @@ if TYPE_CHECKING:
 
 
 def scan(
-    root: Path, settings: Settings, command: str = "codex-audit scan", *, cached: bool = True
+    root: Path,
+    settings: Settings,
+    command: str = "codex-audit scan",
+    home: Path | None = None,
+    *,
+    cached: bool = True,
 ) -> Scan:
     """Audit the tree at `root` without running any of it.
 
-    Unless `cached` is false, what was found in files before is not sought again.
+    Args:
+        root: the directory to audit; all paths are relative to it.
+        settings: its settings.
+        command: what asked for it, for the provenance.
+        home: the directory whose `pyproject.toml` holds the settings; `root` by default.
+        cached: whether what was found in files before is not sought again.
 
     Raises:
         SettingsError: settings declare something not applicable that the catalog does not have.
+        CatalogError: rules that settings or installed packages add cannot be used.
         NotADirectoryError: `root` is no directory.
     """
     if not root.is_dir():
         what = "not a directory" if root.exists() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
     started, clock = datetime.now(UTC), time.monotonic()
-    catalog = load_catalog()
-    _check_declared(catalog, settings, root)
+    catalog = full_catalog(home or root, settings.catalog)
+    _check_declared(catalog, settings, home or root)
     cache = user_cache(root.resolve()) if cached else None
     known = cache.contents(root.resolve()) if cache else {}
     tree = list_tree(root, settings.exclude, known)

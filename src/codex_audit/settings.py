@@ -56,7 +56,9 @@ class Settings(_Table, frozen=True):
         out: directory of outcomes and documents, relative to the repository.
         gates: the gates that belong to this audit.
         required: those of them that must pass for the audit to exit 0; all but CUDA by default.
+        projects: directories, relative to the repository, of which each is reported on its own too.
         exclude: git-style patterns of paths that are not audited.
+        catalog: TOML files of further criteria, or directories of such, relative to the repository.
         not_applicable: capability or `capability.criterion` -> the reason it does not apply.
         timeout: seconds that one gate may take.
         timeouts: gate -> seconds, where one differs.
@@ -69,7 +71,9 @@ class Settings(_Table, frozen=True):
     out: str = ".audit"
     gates: tuple[str, ...] = DEFAULT_GATES
     required: tuple[str, ...] | None = None
+    projects: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    catalog: tuple[str, ...] = ()
     not_applicable: dict[str, str] = {}
     timeout: Seconds = 1800
     timeouts: dict[str, Seconds] = {}
@@ -98,19 +102,9 @@ def load_settings(root: Path) -> Settings:
         SettingsError: the file is no TOML, or a key is unknown or of the wrong type.
     """
     path = root / "pyproject.toml"
-    try:
-        # a link may lead elsewhere, but what it leads to must be a file, not a FIFO
-        text = read_regular(Path(os.path.realpath(path))).decode()
-    except FileNotFoundError:
+    data = _read(path)
+    if data is None:
         return Settings(project=root.resolve().name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}); make it UTF-8 TOML") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not valid TOML ({error}); mend that line") from error
-    except RecursionError as error:
-        raise SettingsError(f"{path}: nested too deeply to be read; make it flatter") from error
     settings = _convert(path, _table(data, "tool").get("codex-audit", {}))
     unknown = [gate for gate in settings.required_gates if gate not in settings.gates]
     if unknown:
@@ -123,6 +117,33 @@ def load_settings(root: Path) -> Settings:
         project = name if isinstance(name, str) and name else root.resolve().name
         settings = msgspec.structs.replace(settings, project=project)
     return settings
+
+
+def has_settings(root: Path) -> bool:
+    """Whether `root/pyproject.toml` has a table `[tool.codex-audit]`.
+
+    Raises:
+        SettingsError: the file is no TOML.
+    """
+    data = _read(root / "pyproject.toml")
+    return data is not None and "codex-audit" in _table(data, "tool")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The file's tables; none where there is no file."""
+    try:
+        # a link may lead elsewhere, but what it leads to must be a file, not a FIFO
+        text = read_regular(Path(os.path.realpath(path))).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}); make it UTF-8 TOML") from error
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # also an integer of more digits than Python reads
+        raise SettingsError(f"{path}: not valid TOML ({error}); mend that line") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: nested too deeply to be read; make it flatter") from error
 
 
 def _table(data: dict[str, Any], name: str) -> dict[str, Any]:

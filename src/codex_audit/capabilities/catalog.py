@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from codex_audit import __version__
+from codex_audit.capabilities.accuracy import experimental, load_accuracy
 from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal, SubjectRule
 from codex_audit.tree.patterns import name_matcher, union
 
@@ -26,12 +27,18 @@ class CatalogError(ValueError):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """All rules; `version` changes with the program and with any rule."""
+    """All rules; `version` changes with the program and with any rule.
+
+    `added` maps each `capability.criterion` that is not shipped to the file that declares it;
+    `experimental` are those that are shown and not graded.
+    """
 
     version: str
     capabilities: dict[str, CapabilityRule]
     subjects: dict[str, SubjectRule]
     frameworks: dict[str, FrameworkRule]
+    added: dict[str, str] = {}
+    experimental: frozenset[str] = frozenset()
 
     def signals(self) -> Iterator[Signal]:
         """Every signal of the catalog, combinations as well as what they are made of."""
@@ -67,7 +74,9 @@ def load_catalog() -> Catalog:
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".toml")
     }
-    digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in texts.items()).encode())
+    doubtful = experimental(load_accuracy())
+    parts = [*(f"{name}\0{text}" for name, text in texts.items()), *sorted(doubtful)]
+    digest = hashlib.sha256("\0".join(parts).encode())
     rules = [
         _read(name, text, CapabilityRule)
         for name, text in texts.items()
@@ -78,6 +87,7 @@ def load_catalog() -> Catalog:
         capabilities={rule.id: rule for rule in rules},
         subjects=_read("subjects.toml", texts["subjects.toml"], _Subjects).subjects,
         frameworks=_read("frameworks.toml", texts["frameworks.toml"], _Frameworks).frameworks,
+        experimental=doubtful,
     )
 
 

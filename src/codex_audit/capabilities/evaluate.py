@@ -112,6 +112,12 @@ class _Evaluation:
             )
         finally:
             self._open.remove(key)
+        marked = msgspec.structs.replace(
+            answered[0],
+            added_by=self._catalog.added.get(key, ""),
+            experimental=key in self._catalog.experimental,
+        )
+        answered = (marked, answered[1])
         self._answers[key] = answered
         return answered
 

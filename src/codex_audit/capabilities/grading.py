@@ -17,6 +17,11 @@ def counts_as_met(criterion: Criterion) -> bool:
     return criterion.answer is Answer.MET and criterion.proof is not Proof.REFUTED
 
 
+def is_graded(criterion: Criterion) -> bool:
+    """Whether an answer counts: its rule is trusted, or a gate has shown better than any rule."""
+    return not criterion.experimental or criterion.proof is Proof.REFUTED
+
+
 def grade(
     criteria: Mapping[str, Criterion],
     stubs: Sequence[Evidence],
@@ -26,11 +31,13 @@ def grade(
 ) -> Status:
     """The status that the answers add up to.
 
-    `Implemented`: every required criterion that applies is met, and none is refuted.
+    Experimental criteria have no part in it. `Implemented`: every required criterion that applies
+    is met, and none is refuted.
     `Not applicable`: settings say so (`not_applicable`), no criterion applies, or the repository
     trains nothing and all that is left is the question whether it does. What a gate refuted
     was there to be tried, so it applies.
     """
+    criteria = {name: one for name, one in criteria.items() if is_graded(one)}
     if any(one.proof is Proof.REFUTED for one in criteria.values()):
         met = any(counts_as_met(one) for one in criteria.values())
         return Status.PARTIALLY if met else Status.MISSING

@@ -109,7 +109,8 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     criterion is about absence: met when nothing is found; `shown` then may name lines to cite.
     `near` finds the nearest miss of an unmet one. `subject` names the subject (subjects.toml)
     without which it does not apply, `""` for none; a capability's own where absent. `withhold`
-    cites lines without their text, which may be a secret.
+    cites lines without their text, which may be a secret. `kit` is the object of `codex_ml` that
+    closes the gap.
     """
 
     question: str
@@ -125,6 +126,7 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     near: tuple[Signal, ...] = ()
     subject: str | None = None
     proven_by: tuple[str, ...] = ()
+    kit: str = ""
     withhold: bool = False
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from codex_audit.outcome import CapturedError, Check, Evidence, Finding, Provenance
-from codex_audit.records import Capability, RepoMap, Reproducibility
+from codex_audit.records import Capability, RepoMap, Reproducibility, Scan
 
 SCHEMA_VERSION = "1.0"
 
@@ -94,7 +94,10 @@ class QuickWin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the audit says of one tree. `reason` explains the verdict in one line."""
+    """Everything the audit says of one tree. `reason` explains the verdict in one line.
+
+    `projects`: the static audit of each project that settings name, by its path in the tree.
+    """
 
     schema_version: str = SCHEMA_VERSION
     project: str
@@ -111,3 +114,4 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[CapturedError, ...]
     gates: tuple[GateResult, ...]
     phases: tuple[Phase, ...]
+    projects: dict[str, Scan] = {}

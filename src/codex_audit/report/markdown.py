@@ -7,20 +7,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codex_audit.capabilities.grading import is_graded
 from codex_audit.outcome import Level, Verdict
 from codex_audit.records import Answer, Proof, Status
 from codex_audit.report.escaping import ENVIRONMENT, cell, code, one_line, shorten, text
 from codex_audit.report.formats import Format
+from codex_audit.report.quick_wins import quick_wins
 from codex_audit.report.seeds import seeds_by_generator
 from codex_audit.tree.cache import user_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import jinja2
 
     from codex_audit.outcome import Evidence, Finding
-    from codex_audit.records import Capability, Criterion
+    from codex_audit.records import Capability, Criterion, Scan
     from codex_audit.report.document import GateResult, StatusDocument
 
 SNIPPET_WIDTH = 72
@@ -58,7 +60,8 @@ def evidence_cell(capability: Capability) -> str:
     """The matrix's evidence: the best lines, each with the criteria that it shows."""
     if capability.status is Status.NOT_APPLICABLE:
         return "none needed"
-    met = [each for each in capability.criteria.values() if each.evidence]
+    graded = [each for each in capability.criteria.values() if is_graded(each)]
+    met = [each for each in graded if each.evidence]
     met.sort(key=lambda each: (PROOF_RANK.index(each.proof), not each.required, -each.impact))
     shown: dict[str, tuple[Evidence, list[str]]] = {}
     for criterion in met:
@@ -69,7 +72,7 @@ def evidence_cell(capability: Capability) -> str:
         return "<br>".join(f"{cite(line)} ({', '.join(ids)})" for line, ids in best_lines)
     if capability.stubs:
         return "<br>".join(f"{cite(stub)} (stub)" for stub in capability.stubs[:CELL_EVIDENCE])
-    absences = [each.id for each in capability.criteria.values() if each.answer is Answer.MET]
+    absences = [each.id for each in graded if each.answer is Answer.MET]
     return f"nothing that speaks against {', '.join(absences)}" if absences else "none found"
 
 
@@ -77,11 +80,12 @@ def gaps_cell(capability: Capability) -> str:
     """The matrix's gaps: what this repository lacks, required criteria first."""
     if capability.status is Status.NOT_APPLICABLE:
         return text(not_applicable_reason(capability))
-    unmet = [each for each in capability.criteria.values() if each.answer is Answer.UNMET]
+    graded = [each for each in capability.criteria.values() if is_graded(each)]
+    unmet = [each for each in graded if each.answer is Answer.UNMET]
     unmet.sort(key=lambda each: (not each.required, -each.impact))
     gaps = [text(shorten(each.gap or each.question, GAP_WIDTH)) for each in unmet[:CELL_GAPS]]
     if len(unmet) > CELL_GAPS:
-        gaps.append(f"and {len(unmet) - CELL_GAPS} more below")
+        gaps.append(f"and {len(unmet) - CELL_GAPS} more")
     unknown = sum(each.answer is Answer.UNKNOWN for each in capability.criteria.values())
     if unknown:
         gaps.append(f"{unknown} unanswered: see the captured errors")
@@ -120,7 +124,7 @@ def counts(document: StatusDocument) -> dict[str, int]:
         for capability in document.capabilities.values()
         if capability.status is not Status.NOT_APPLICABLE
         for criterion in capability.criteria.values()
-        if criterion.answer is not Answer.NOT_APPLICABLE
+        if criterion.answer is not Answer.NOT_APPLICABLE and is_graded(criterion)
     ]
     unmet = [each for each in asked if each.answer is Answer.UNMET]
     return {
@@ -129,6 +133,11 @@ def counts(document: StatusDocument) -> dict[str, int]:
         "required": sum(each.required for each in unmet),
         "refuted": sum(each.proof is Proof.REFUTED for each in unmet),
     }
+
+
+def every_capability(projects: Mapping[str, Scan]) -> list[str]:
+    """The ids of all capabilities that a project was asked for, in their order."""
+    return list(dict.fromkeys(name for each in projects.values() for name in each.capabilities))
 
 
 def open_findings(gate: GateResult) -> list[Finding]:
@@ -203,11 +212,13 @@ def _environment(root: str) -> jinja2.Environment:
             cite,
             code,
             counts,
+            every_capability,
             evidence_cell,
             gap_cell,
             gaps_cell,
             not_applicable,
             open_findings,
+            quick_wins,
         ),
         *(place, plural, rest, seconds, seeds_by_generator, shorten, stated, step, text),
     )

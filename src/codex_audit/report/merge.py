@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from codex_audit.report.document import GateResult, GateVerdict, Overall, StatusDocument
 from codex_audit.report.gates import gate_results
 from codex_audit.report.outcomes import fresh_outcomes, read_outcomes
@@ -13,7 +15,7 @@ from codex_audit.report.proof import weigh
 from codex_audit.report.quick_wins import quick_wins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from codex_audit.outcome import CapturedError
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
     from codex_audit.settings import Settings
 
 
-def merge(scan: Scan, outcomes_dir: Path | None, settings: Settings) -> StatusDocument:
+def merge(
+    scan: Scan,
+    outcomes_dir: Path | None,
+    settings: Settings,
+    projects: Mapping[str, Scan] | None = None,
+) -> StatusDocument:
     """The status document of the scanned tree.
 
     An outcome counts only for the tree it was made on: of another tree it is `STALE`, absent
@@ -32,14 +39,17 @@ def merge(scan: Scan, outcomes_dir: Path | None, settings: Settings) -> StatusDo
         scan: the static audit.
         outcomes_dir: the directory of outcome files; None for a plain scan, where no gate counts.
         settings: which gates belong to the audit, and which of them must pass.
+        projects: the static audits of projects in the tree, by their paths.
     """
     scan = printable(scan)
+    inner = {path: printable(each) for path, each in (projects or {}).items()}
     reads = {} if outcomes_dir is None else read_outcomes(outcomes_dir, scan.provenance.tree_digest)
     fresh = fresh_outcomes(reads)
     gates = gate_results(settings, reads)
     errors = _in_order(
         [
             *scan.errors,
+            *(_of_project(path, error) for path, each in inner.items() for error in each.errors),
             *(read.error for read in reads.values() if read.error is not None),
             *(error for outcome in fresh.values() for error in outcome.errors),
         ]
@@ -55,12 +65,13 @@ def merge(scan: Scan, outcomes_dir: Path | None, settings: Settings) -> StatusDo
         reason=reason,
         provenance=scan.provenance,
         repo_map=scan.repo_map,
-        capabilities=dict(sorted(capabilities.items())),
+        capabilities=capabilities,
         reproducibility=scan.reproducibility,
         quick_wins=quick_wins(capabilities),
         errors=errors,
         gates=gates,
         phases=phases(scan, gates, errors, None if outcomes_dir is None else reads),
+        projects=inner,
     )
 
 
@@ -84,6 +95,10 @@ def conclude(gates: Sequence[GateResult]) -> tuple[Overall, str]:
     )
     passed = f"all {len(required)} required gates passed" if required else "no gate is required"
     return Overall.PASS, f"{passed}; not passed, not required: {rest}" if rest else passed
+
+
+def _of_project(path: str, error: CapturedError) -> CapturedError:
+    return msgspec.structs.replace(error, context=f"{error.context} (project {path})")
 
 
 def _in_order(errors: Iterable[CapturedError]) -> tuple[CapturedError, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codex_audit.capabilities.grading import is_graded
 from codex_audit.records import Answer, Capability, Criterion, Status
 from codex_audit.report.document import QuickWin
 
@@ -20,7 +21,7 @@ def quick_wins(capabilities: Mapping[str, Capability]) -> tuple[QuickWin, ...]:
         for _, capability in sorted(capabilities.items())
         if capability.status is not Status.NOT_APPLICABLE
         for criterion in capability.criteria.values()
-        if criterion.answer is Answer.UNMET
+        if criterion.answer is Answer.UNMET and is_graded(criterion)
     ]
     wins.sort(key=lambda win: (not win.required, -win.impact / win.effort, -win.impact))
     return tuple(wins[:AT_MOST])

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import codex_audit
+from codex_audit.capabilities.grading import is_graded
 from codex_audit.outcome import fingerprint
 from codex_audit.records import Answer, Status
 from codex_audit.report.document import GateVerdict
 from codex_audit.report.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from codex_audit.outcome import CapturedError, Finding
     from codex_audit.records import Capability, Criterion
@@ -35,25 +36,38 @@ def render(document: StatusDocument) -> str:
     log = {
         "$schema": SCHEMA,
         "version": "2.1.0",
-        "runs": [_criteria_run(document), *map(_gate_run, document.gates)],
+        "runs": [
+            _criteria_run("codex-audit", document.capabilities, document.errors),
+            # errors of projects are among those of the document
+            *(
+                _criteria_run(f"codex-audit {path}", each.capabilities, (), f"{path}/")
+                for path, each in document.projects.items()
+            ),
+            *map(_gate_run, document.gates),
+        ],
     }
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
 
 
-def _criteria_run(document: StatusDocument) -> dict[str, Any]:
+def _criteria_run(
+    name: str,
+    capabilities: Mapping[str, Capability],
+    errors: Sequence[CapturedError],
+    prefix: str = "",
+) -> dict[str, Any]:
     unmet = [
         (capability, criterion)
-        for capability in document.capabilities.values()
+        for capability in capabilities.values()
         if capability.status is not Status.NOT_APPLICABLE
         for criterion in capability.criteria.values()
-        if criterion.required and criterion.answer is Answer.UNMET
+        if criterion.required and criterion.answer is Answer.UNMET and is_graded(criterion)
     ]
     rules = [_criterion_rule(capability, criterion) for capability, criterion in unmet]
     results = [
-        _criterion_result(capability, criterion, index)
+        _criterion_result(capability, criterion, index, prefix)
         for index, (capability, criterion) in enumerate(unmet)
     ]
-    return _run("codex-audit", rules, results, _notifications(document.errors))
+    return _run(name, rules, results, _notifications(errors))
 
 
 def _gate_run(gate: GateResult) -> dict[str, Any]:
@@ -115,11 +129,15 @@ def _criterion_rule(capability: Capability, criterion: Criterion) -> dict[str, A
     }
 
 
-def _criterion_result(capability: Capability, criterion: Criterion, index: int) -> dict[str, Any]:
+def _criterion_result(
+    capability: Capability, criterion: Criterion, index: int, prefix: str
+) -> dict[str, Any]:
     rule = f"{capability.id}.{criterion.id}"
     nearest = criterion.nearest
     path, line, snippet = (
-        ("", 0, "") if nearest is None else (nearest.path, nearest.line, nearest.snippet)
+        ("", 0, "")
+        if nearest is None
+        else (f"{prefix}{nearest.path}", nearest.line, nearest.snippet)
     )
     gap = (criterion.gap or f"unmet: {criterion.question}").rstrip(".")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from codex_audit.records import Status
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from codex_audit.records import Scan
     from codex_audit.report.document import GateResult, StatusDocument
 
 NOTE_WIDTH = 100
@@ -29,6 +31,8 @@ def summary(document: StatusDocument, paths: Iterable[Path]) -> str:
         names = [each.id for each in document.capabilities.values() if each.status is status]
         if names:
             lines.append(f"  {status:<{status_width}}  {', '.join(names)}")
+    if document.projects:
+        lines += ["", "Projects", *map(_project_line, document.projects.items())]
     if document.errors:
         count = len(document.errors)
         lines += ["", f"{count} captured error{'' if count == 1 else 's'}"]
@@ -44,6 +48,13 @@ def summary(document: StatusDocument, paths: Iterable[Path]) -> str:
         lines += ["", "Documents", *(f"  {path}" for path in shown)]
     lines += ["", f"{document.project}: {document.verdict}: {document.reason}"]
     return "\n".join(lines) + "\n"
+
+
+def _project_line(project: tuple[str, Scan]) -> str:
+    path, scan = project
+    counted = Counter(each.status for each in scan.capabilities.values())
+    said = ", ".join(f"{counted[status]} {status}" for status in Status if counted[status])
+    return f"  {path}: {said}"
 
 
 def _gate_line(gate: GateResult, width: int) -> str:

@@ -119,3 +119,22 @@ def test_a_remedy_names_only_what_exists() -> None:
         assert hasattr(found, attribute) or import_module(name), name
     commands = {name for text in remedies for name in re.findall(r"`codex-audit (\w+)", text)}
     assert commands <= set(main.commands)
+
+
+def test_the_kit_has_what_is_said_to_close_a_gap() -> None:
+    named = {
+        f"{rule.id}.{name}": one.kit
+        for rule in load_catalog().capabilities.values()
+        for name, one in rule.criteria.items()
+        if one.kit
+    }
+    assert "checkpointing_resume.retention" in named
+    for key, path in named.items():
+        package, module, *attributes = path.split(".")
+        found: Any = import_module(f"{package}.{module}")
+        assert package == "codex_ml", key
+        assert attributes, key
+        for attribute in attributes:
+            assert hasattr(found, attribute), f"{key}: {path}"
+            found = getattr(found, attribute)
+        assert (found.__module__, bool(found.__doc__)) == (f"{package}.{module}", True), key

@@ -347,7 +347,7 @@ def test_an_answer_about_an_absence_cites_nothing_and_says_so() -> None:
 def test_gaps_beyond_four_are_counted_and_unanswered_ones_named() -> None:
     unmet = [criterion(f"c{number}", Answer.UNMET) for number in range(6)]
     shown = gaps_cell(capability("extensibility", *unmet, criterion("u", Answer.UNKNOWN)))
-    assert shown.endswith("and 2 more below<br>1 unanswered: see the captured errors")
+    assert shown.endswith("and 2 more<br>1 unanswered: see the captured errors")
     assert shown.count("nothing does") == 4
 
 

@@ -1,0 +1,1 @@
+"""`codex-audit explain`: what each identifier that the product prints means."""
