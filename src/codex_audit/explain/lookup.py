@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from codex_audit.gates.base import Gate
     from codex_audit.settings import Settings
 
-_KINDS = {"check": "check", "rule": "rule", "cause": "cause of an error", "step": "step",
-          "word": "word"}  # fmt: skip
+# Kind of word -> what one is called, and the heading of all.
+_KINDS = {
+    "check": ("check", "Checks of gates"),
+    "rule": ("rule", "Rules"),
+    "cause": ("cause of an error", "Causes of captured errors"),
+    "step": ("step", "Steps in which errors are captured"),
+    "phase": ("phase", "Phases"),
+    "word": ("word", "Words of the document"),
+}
 
 
 class UnknownIdentifierError(LookupError):
@@ -51,7 +58,7 @@ def listing(root: Path, settings: Settings) -> str:
     lines += ["", "Frameworks"]
     lines += [f"  {name}: {one.title}" for name, one in catalog.frameworks.items()]
     for kind, words in load_words().items():
-        lines += ["", f"{_KINDS[kind].capitalize()}s".replace("errors", "error")]
+        lines += ["", _KINDS[kind][1]]
         lines += [f"  {name}: {word.what}" for name, word in words.items()]
     return "\n".join(lines)
 
@@ -157,7 +164,7 @@ def _word(catalog: Catalog, kind: str, name: str, word: Word) -> str:
         if kind == "check" and {f"{gate}:{name}" for gate in word.gates} & set(rule.proven_by)
     ]
     return joined(
-        heading(_KINDS[kind], name, word.what),
+        heading(_KINDS[kind][0], name, word.what),
         named("Gate", ", ".join(word.gates)),
         listed("Confirms or refutes", judged),
         named("Remedy", word.remedy),

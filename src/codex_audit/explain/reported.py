@@ -33,24 +33,29 @@ def semgrep_rules(root: Path) -> dict[str, str]:
 def _rules(path: Path) -> list[Any]:
     try:
         data = yaml.safe_load(read_regular(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     rules = data.get("rules") if isinstance(data, dict) else None
     return rules if isinstance(rules, list) else []
 
 
 def _rule_text(rule: dict[str, Any], place: str) -> str:
-    metadata = rule.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+    found = rule.get("metadata")
+    metadata = found if isinstance(found, dict) else {}
     references = metadata.get("references")
     return joined(
-        heading("semgrep rule", rule["id"], str(rule.get("message", "it has no message"))),
-        named("Severity", str(rule.get("severity", ""))),
-        named("Weakness", str(metadata.get("cwe", ""))),
+        heading("semgrep rule", rule["id"], _said(rule.get("message")) or "It has no message."),
+        named("Severity", _said(rule.get("severity"))),
+        named("Weakness", _said(metadata.get("cwe"))),
         named("Gate", "security"),
         named("Declared in", place),
-        listed("See", [str(each) for each in references] if isinstance(references, list) else []),
+        listed("See", list(map(_said, references)) if isinstance(references, list) else []),
     )
+
+
+def _said(value: object) -> str:
+    """A text; nothing for what is none, which aliases may make endless when it is written out."""
+    return value if isinstance(value, str) else ""
 
 
 def reported_text(rule: str, outcomes: Path) -> str:

@@ -89,9 +89,17 @@ def test_a_semgrep_rule_of_the_repository_is_explained(make_tree: Make) -> None:
         "rules:\n  - id: no-print\n    message: do not print\n    severity: WARNING\n"
         "    metadata:\n      references: [https://example.org/why]\n"
     )
+    bomb = "rules: [{id: bomb, message: &a [x], metadata: {cwe: [*a, *a], references: [*a]}}]\n"
     root = make_tree(
-        {"semgrep_rules/python/no-print.yaml": rules, "semgrep_rules/bad.yaml": "a: ["}
+        {
+            "semgrep_rules/python/no-print.yaml": rules,
+            "semgrep_rules/bad.yaml": "a: [",
+            "semgrep_rules/deep.yaml": "[" * 5000,
+            "semgrep_rules/bomb.yaml": bomb,
+            "semgrep_rules/list.yaml": "- 1\n",
+        }
     )
+    assert "It has no message." in explain("bomb", "--root", str(root))
     text = explain("no-print", "--root", str(root))
     assert "semgrep rule no-print\n  do not print" in text
     assert "https://example.org/why" in text

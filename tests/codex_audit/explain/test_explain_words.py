@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import codex_audit
+from codex_audit.capabilities.catalog import load_catalog
 from codex_audit.explain.words import load_words
 from codex_audit.gates.base import all_gates
 from codex_audit.records import Answer, Proof, Status
 from codex_audit.report.document import GateVerdict, Overall, PhaseStatus
+from codex_audit.report.phases import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,23 @@ def test_every_step_in_which_an_error_is_captured() -> None:
 @pytest.mark.parametrize("kind", [Answer, Proof, Status, GateVerdict, Overall, PhaseStatus])
 def test_every_status(kind: type[Answer]) -> None:
     assert {str(each) for each in kind} <= set(load_words()["word"])
+
+
+def test_every_phase() -> None:
+    assert tuple(load_words()["phase"]) == NAMES
+
+
+def test_what_proves_a_shipped_criterion_is_a_check_of_that_gate() -> None:
+    checks = load_words()["check"]
+    known = {f"{gate}:{name}" for name, word in checks.items() for gate in word.gates}
+    named = {
+        proof
+        for rule in load_catalog().capabilities.values()
+        for one in rule.criteria.values()
+        for proof in one.proven_by
+    }
+    assert "trainer-smoke-cpu:rng_restored" in named
+    assert named <= known
 
 
 def test_every_check_names_gates_that_there_are() -> None:
