@@ -34,18 +34,21 @@ class Findings:
     def __init__(self, probes: Probes, files: Sequence[Found]) -> None:
         self._probes = probes
         self._places: dict[int, list[tuple[Found, tuple[tuple[int, str], ...]]]] = {}
-        self._weights: dict[str, int] = {}
         self._broken: dict[int, str] = {}
+        self._ranks: dict[str, tuple[int, bool, int, int]] = {}
         for file in files:
-            package = _package(file.path)
-            self._weights[package] = self._weights.get(package, 0) + file.lines
+            self._ranks[file.path] = _rank(file)
             self._broken.update(file.broken)
             for number, places in file.hits.items():
                 self._places.setdefault(number, []).append((file, places))
 
-    def weight(self, path: str) -> int:
-        """How much of the tree's text lies in the package of `path`: its main one has the most."""
-        return self._weights.get(_package(path), 0)
+    def rank(self, path: str) -> tuple[int, bool, int, int]:
+        """How good a file is as evidence, the best first.
+
+        By its role, by whether it calls itself old, by how much else is found in it (in powers of
+        two: where most of what a repository does is found, a reader looks first), by its depth.
+        """
+        return self._ranks[path]
 
     def hits(self, signal: Signal) -> list[Hit]:
         """Where a signal that asks for facts holds, in the files' order.
@@ -77,21 +80,13 @@ class Matcher:
         """The places of all signals, best first.
 
         Core code before scripts before the rest, what is current before what calls itself old,
-        then in the signals' order, the tree's main package first.
+        then in the signals' order, the files first in which most is found.
         """
-        ranked = [
-            (
-                RANK.get(hit.role, len(RANK)),
-                bool(_SUPERSEDED.search(hit.path)),
-                order,
-                -self._findings.weight(hit.path),
-                hit.path,
-                hit.line,
-                hit,
-            )
-            for order, signal in enumerate(signals)
-            for hit in self.hits(signal)
-        ]
+        ranked = []
+        for order, signal in enumerate(signals):
+            for hit in self.hits(signal):
+                role, old, found, depth = self._findings.rank(hit.path)
+                ranked.append((role, old, order, found, depth, hit.path, hit.line, hit))
         ranked.sort(key=lambda item: item[:-1])
         return list(dict.fromkeys(item[-1] for item in ranked))
 
@@ -143,9 +138,12 @@ class Matcher:
         return [hit for hit in self.hits(local[0]) if key(hit) in places]
 
 
-def _package(path: str) -> str:
-    parts = path.removeprefix("src/").split("/")
-    return parts[0] if len(parts) > 1 else ""
+def _rank(file: Found) -> tuple[int, bool, int, int]:
+    depth = file.path.count("/")
+    # A script in the root is the repository's own entrance.
+    role = "core" if file.role == "script" and not depth else file.role
+    found = -(len(file.hits) + 1).bit_length()
+    return RANK.get(role, len(RANK)), bool(_SUPERSEDED.search(file.path)), found, depth
 
 
 def _everywhere(_hit: Hit) -> object:

@@ -154,7 +154,7 @@ def _select(
 ) -> Iterable[tuple[bytes, bytes, int]]:
     marks = ",".join("?" * len(keys))
     return database.execute(
-        f"SELECT key, value, day FROM kept WHERE key IN ({marks})",  # noqa: S608 - marks only
+        f"SELECT key, value, day FROM kept WHERE key IN ({marks})",  # noqa: S608 # nosec B608 - marks only
         tuple(keys),
     )
 

@@ -36,9 +36,9 @@ def test_a_name_is_found_where_code_runs_and_not_in_tests() -> None:
         "tests/test_a.py": SAVER,
         "examples/demo.py": SAVER,
         "pkg/a.py": SAVER,
-        "train.py": SAVER,
+        "scripts/train.py": SAVER,
     }
-    assert find(files, SAVE) == [("pkg/a.py", 3), ("train.py", 3)]
+    assert find(files, SAVE) == [("pkg/a.py", 3), ("scripts/train.py", 3)]
     assert find(files, {**SAVE, "roles": ["test"]}) == [("tests/test_a.py", 3)]
     assert len(find(files, {**SAVE, "roles": ["*"]})) == 4
 
@@ -46,14 +46,22 @@ def test_a_name_is_found_where_code_runs_and_not_in_tests() -> None:
 def test_core_code_comes_before_scripts_and_earlier_signals_before_later() -> None:
     files = {
         "pkg/z.py": "import b\nb.second()\n",
-        "train.py": "import b\nb.first()\n",
+        "scripts/train.py": "import b\nb.first()\n",
         "pkg/y.py": "import b\nb.first()\n",
     }
     assert find(files, {"call": "b.first"}, {"call": "b.second"}) == [
         ("pkg/y.py", 2),
         ("pkg/z.py", 2),
-        ("train.py", 2),
+        ("scripts/train.py", 2),
     ]
+
+
+def test_files_come_first_in_which_much_is_found_and_those_near_the_root() -> None:
+    much = SAVER + "import b\nb.first()\nb.second()\n"
+    files = {"a/b/c.py": SAVER, "a/b.py": SAVER, "z/much.py": much, "train.py": SAVER}
+    more = [{"call": "b.first"}, {"call": "b.second"}, {"key": "optimizer"}]
+    found = [path for path, line in find(files, SAVE, *more) if line == 3]
+    assert found[:4] == ["z/much.py", "train.py", "a/b.py", "a/b/c.py"]
 
 
 @pytest.mark.parametrize(("within", "found"), [("repo", True), ("file", True), ("scope", False)])
@@ -113,19 +121,9 @@ def test_signals_that_ask_nothing_are_refused(wrong: dict[str, Any]) -> None:
         find({"pkg/a.py": SAVER}, wrong)
 
 
-def test_the_main_package_comes_first_and_what_is_superseded_last() -> None:
-    files = {
-        "contrib/a.py": SAVER,
-        "kit/legacy_main.py": SAVER,
-        "kit/main.py": SAVER,
-        "kit/more.py": "x = 1\n" * 50,
-    }
-    assert [path for path, _ in find(files, SAVE)] == [
-        "kit/main.py",
-        "contrib/a.py",
-        "kit/legacy_main.py",
-    ]
-    assert [path for path, _ in find(files, {**SAVE, "not_path": "kit/*"})] == ["contrib/a.py"]
+def test_what_is_superseded_comes_last() -> None:
+    files = {"kit/legacy_main.py": SAVER, "kit/main.py": SAVER}
+    assert [path for path, _ in find(files, SAVE)] == ["kit/main.py", "kit/legacy_main.py"]
 
 
 @pytest.mark.parametrize("wrong", [{"call": "re:("}, {"call": "torch.*", "value": "("}])
