@@ -71,7 +71,7 @@ def type_(session: nox.Session) -> None:
 
 @nox.session(tags=["gate"], default=False, allow_parallel=True)
 def security(session: nox.Session) -> None:
-    """Look for vulnerable code with bandit and with semgrep's local rules, offline."""
+    """Look for vulnerable code with bandit, semgrep's local rules and hadolint, offline."""
     gate(session)
 
 

