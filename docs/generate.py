@@ -57,6 +57,37 @@ def criteria_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def frameworks_page() -> str:
+    """The frameworks reference: each claim with its versions and where it can be read."""
+    frameworks = load_catalog().frameworks
+    count = sum(len(rule.claims) for rule in frameworks.values())
+    lines = [
+        "# Frameworks",
+        "",
+        f"What {len(frameworks)} frameworks provide: {count} claims. A claim counts where the use",
+        "that it needs is found, and for the lowest version that the requirements allow: what an",
+        "installation needs before extras, the lowest bound of several files. Where no requirement",
+        "names a version the newest counts, or the newest that the code can still run with. A",
+        "reference is a distribution, its version, a file in it and what is found there;",
+        "`benchmarks/framework_references.py` looks each one up.",
+    ]
+    for name, rule in frameworks.items():
+        version = f" Version: that of `{'`, `'.join(rule.packages)}`." if rule.packages else ""
+        lines += ["", f"## {rule.title}", "", f"`{name}.toml`.{version}", ""]
+        lines += ["| criteria | claim | needs | versions | reference |", "|---|---|---|---|---|"]
+        for claim in rule.claims:
+            reference = claim.reference
+            cells = [
+                ", ".join(f"`{key}`" for key in claim.criteria),
+                claim.text,
+                ", ".join(claim.needs),
+                claim.versions,
+                reference if reference.startswith("https://") else f"`{reference}`",
+            ]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def gates_page() -> str:
     """The gates reference, from their declarations."""
     lines = [
@@ -73,6 +104,7 @@ def pages() -> dict[str, str]:
     """Every generated file of this folder: name -> content."""
     return {
         "criteria.md": criteria_page(),
+        "frameworks.md": frameworks_page(),
         "gates.md": gates_page(),
         "outcome.schema.json": schema_text(),
     }

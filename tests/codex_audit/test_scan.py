@@ -9,8 +9,8 @@ import pytest
 from conftest import git
 
 from codex_audit import scan as scan_module
-from codex_audit.capabilities import evaluate
 from codex_audit.capabilities import survey as survey_module
+from codex_audit.capabilities.frameworks import Frameworks, Provided
 from codex_audit.records import Answer, Status
 from codex_audit.report.formats import find_format
 from codex_audit.report.merge import merge
@@ -182,14 +182,14 @@ def test_nothing_is_imported_run_or_written(make_repository: Make) -> None:
 def test_a_rule_that_crashes_makes_its_criterion_unknown(
     make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = evaluate._Evaluation._provided
+    good = Frameworks.provides
 
-    def crash(self: object, key: str) -> object:
+    def crash(self: Frameworks, key: str) -> Provided:
         if key == "training_engine.gradient_clipping":
             raise ZeroDivisionError("broken rule")
-        return good(self, key)  # type: ignore[arg-type]
+        return good(self, key)
 
-    monkeypatch.setattr(evaluate._Evaluation, "_provided", crash)
+    monkeypatch.setattr(Frameworks, "provides", crash)
     found = audit(make_repository({"train.py": TRAIN}))
     assert (
         found.capabilities["training_engine"].criteria["gradient_clipping"].answer is Answer.UNKNOWN

@@ -17,9 +17,10 @@ from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal
 from codex_audit.tree.patterns import name_matcher, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
-_NOT_CAPABILITIES = frozenset({"subjects.toml", "frameworks.toml"})
+_NOT_CAPABILITIES = frozenset({"subjects.toml"})
+_FRAMEWORKS = "frameworks/"
 
 
 class CatalogError(ValueError):
@@ -48,17 +49,12 @@ class Catalog(msgspec.Struct, frozen=True):
         for subject in self.subjects.values():
             yield from deep((*subject.met, *subject.unless))
         for framework in self.frameworks.values():
-            yield from deep(framework.used)
-            for option in framework.options.values():
-                yield from deep(option)
+            for signals in (*framework.signals.values(), *framework.removed.values()):
+                yield from deep(signals)
 
 
 class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subjects: dict[str, SubjectRule]
-
-
-class _Frameworks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    frameworks: dict[str, FrameworkRule]
 
 
 @cache
@@ -70,8 +66,9 @@ def load_catalog() -> Catalog:
     """
     folder = files("codex_audit.capabilities")
     texts = {
-        entry.name: entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        prefix + entry.name: entry.read_text(encoding="utf-8")
+        for prefix, place in (("", folder), (_FRAMEWORKS, folder / _FRAMEWORKS))
+        for entry in sorted(place.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".toml")
     }
     doubtful = experimental(load_accuracy())
@@ -80,13 +77,17 @@ def load_catalog() -> Catalog:
     rules = [
         _read(name, text, CapabilityRule)
         for name, text in texts.items()
-        if name not in _NOT_CAPABILITIES
+        if name not in _NOT_CAPABILITIES and not name.startswith(_FRAMEWORKS)
     ]
     return Catalog(
         version=f"{__version__}+{digest.hexdigest()[:8]}",
         capabilities={rule.id: rule for rule in rules},
         subjects=_read("subjects.toml", texts["subjects.toml"], _Subjects).subjects,
-        frameworks=_read("frameworks.toml", texts["frameworks.toml"], _Frameworks).frameworks,
+        frameworks={
+            name.removeprefix(_FRAMEWORKS).removesuffix(".toml"): _read(name, text, FrameworkRule)
+            for name, text in texts.items()
+            if name.startswith(_FRAMEWORKS)
+        },
         experimental=doubtful,
     )
 
@@ -139,9 +140,7 @@ def check(catalog: Catalog) -> None:
         if signal.criterion is not None and signal.criterion not in known:
             raise CatalogError(f"signal names the unknown criterion {signal.criterion!r}")
     for framework_id, framework in catalog.frameworks.items():
-        for key in (*framework.provides, *framework.options):
-            if key not in known:
-                raise CatalogError(f"frameworks.toml: {framework_id}: unknown criterion {key!r}")
+        _check_framework(f"{_FRAMEWORKS}{framework_id}.toml", framework, known)
     for capability in catalog.capabilities.values():
         for subject in (
             capability.subject,
@@ -149,3 +148,20 @@ def check(catalog: Catalog) -> None:
         ):
             if subject and subject not in catalog.subjects:
                 raise CatalogError(f"{capability.id}.toml: unknown subject {subject!r}")
+
+
+def _check_framework(name: str, rule: FrameworkRule, known: Container[str]) -> None:
+    for number, claim in enumerate(rule.claims):
+        where = f"{name}: claims[{number}]"
+        for key in claim.criteria:
+            if key not in known:
+                raise CatalogError(f"{where}.criteria: unknown criterion {key!r}; correct it")
+        for need in claim.needs:
+            if need not in rule.signals:
+                raise CatalogError(f"{where}.needs: {need!r} is none of [signals]; add it there")
+        for key in ("since", "until"):
+            if getattr(claim, key) and not rule.packages:
+                raise CatalogError(f"{where}.{key}: whose version? Name it in `packages`")
+    needed = {need for claim in rule.claims for need in claim.needs}
+    for unused in rule.signals.keys() - needed:
+        raise CatalogError(f"{name}: signals.{unused}: no claim needs it; remove it")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.capabilities.frameworks import Frameworks
 from codex_audit.capabilities.grading import grade
 from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
@@ -69,6 +70,7 @@ class _Evaluation:
         self._snippet = snippet
         self._declared = not_applicable
         self._matcher = Matcher(findings, self._met_hits)
+        self._frameworks = Frameworks(catalog.frameworks, self._matcher, files)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
         self._subjects: dict[str, bool] = dict.fromkeys(present, True)
@@ -145,38 +147,27 @@ class _Evaluation:
             hits = self._matcher.first(rule.shown)
             return self._criterion(name, rule, Answer.MET, hits), hits
         hits = self._matcher.first(rule.met)
-        provided, reason = self._provided(key)
-        if hits or provided:
+        provided = self._frameworks.provides(key)
+        if hits or provided.hits:
             # Own code says more than a framework's name does.
-            every = list(dict.fromkeys([*hits, *provided]))
+            every = list(dict.fromkeys([*hits, *provided.hits]))
             return self._criterion(
-                name, rule, Answer.MET, every, reason="" if hits else reason
+                name, rule, Answer.MET, every, reason="" if hits else provided.reason
             ), every
-        return self._unmet(name, rule, self._matcher.first(rule.near)), []
+        shortfall = self._frameworks.shortfall(key)
+        near = [*self._matcher.first(rule.near), *shortfall.hits]
+        return self._unmet(name, rule, near, shortfall.reason), []
 
-    def _unmet(self, name: str, rule: CriterionRule, near: Sequence[Hit]) -> Criterion:
+    def _unmet(
+        self, name: str, rule: CriterionRule, near: Sequence[Hit], shortfall: str = ""
+    ) -> Criterion:
         nearest = self._evidence(near[:1], withhold=rule.withhold)
         criterion = self._criterion(name, rule, Answer.UNMET)
         return msgspec.structs.replace(
-            criterion, gap=rule.gap, nearest=nearest[0] if nearest else None
+            criterion,
+            gap="; ".join(filter(None, (rule.gap, shortfall))),
+            nearest=nearest[0] if nearest else None,
         )
-
-    def _provided(self, key: str) -> tuple[list[Hit], str]:
-        """Where a framework that is used provides the criterion, and why."""
-        for framework in self._catalog.frameworks.values():
-            if key not in framework.provides and key not in framework.options:
-                continue
-            used = self._matcher.first(framework.used)
-            if not used:
-                continue
-            if key in framework.options:
-                option = [self._matcher.hits(signal) for signal in framework.options[key]]
-                if all(option):
-                    turned_on = [hit for hits in option for hit in hits]
-                    return [*turned_on, *used], f"through {framework.title}, turned on here"
-            if key in framework.provides:
-                return used, f"through {framework.title}: {framework.provides[key]}"
-        return [], ""
 
     def _subject(self, name: str) -> bool:
         if name not in self._subjects:

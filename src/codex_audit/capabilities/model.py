@@ -149,14 +149,48 @@ class SubjectRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     unless: tuple[Signal, ...] = ()
 
 
-class FrameworkRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a framework provides where `used` is found.
+class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a framework does, when, from which version, and where that can be read.
 
-    `provides`: `capability.criterion` -> why, by default; `options`: `capability.criterion` ->
-    the signals that turn it on, all of them besides the framework's own use.
+    Attributes:
+        criteria: `capability.criterion` that it meets.
+        needs: names of the framework's signals, all of which must be found: first its use, then
+            the options that turn this on; none of those where it is a default.
+        text: what it does, as the reason shows it.
+        reference: `distribution version: file: text in that file`, or an address.
+        since: the first version for which it holds; `until`: the first for which it no longer does.
+    """
+
+    criteria: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    needs: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    text: str
+    reference: Annotated[str, msgspec.Meta(pattern=r"^(https://\S+|[a-z0-9-]+ \d[\w.]*: \S+: .+)$")]
+    since: Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)*)?$")] = ""
+    until: Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)*)?$")] = ""
+
+    @property
+    def versions(self) -> str:
+        """The versions for which it holds, in words; empty for all."""
+        first = f"from {self.since} on" if self.since else ""
+        last = f"before {self.until}" if self.until else ""
+        return " and ".join(filter(None, (first, last)))
+
+
+class FrameworkRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One framework file: how its use is seen and what it provides.
+
+    `signals`: name -> signals of which any is enough; `packages`: the distributions whose
+    requirement decides the version that counts; `removed`: version -> signals of what it removed:
+    code that shows one runs with older versions only, which counts where no requirement says more.
     """
 
     title: str
-    used: tuple[Signal, ...]
-    provides: dict[str, str] = {}
-    options: dict[str, tuple[Signal, ...]] = {}
+    signals: dict[str, tuple[Signal, ...]]
+    claims: tuple[Claim, ...]
+    packages: tuple[str, ...] = ()
+    removed: dict[Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)*$")], tuple[Signal, ...]] = {}
+
+    @property
+    def criteria(self) -> frozenset[str]:
+        """Every `capability.criterion` that this framework may provide."""
+        return frozenset(key for claim in self.claims for key in claim.criteria)

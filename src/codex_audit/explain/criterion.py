@@ -24,9 +24,10 @@ def criterion_text(catalog: Catalog, capability: str, name: str) -> str:
     meets = example(capability, name, "meets")
     nearly = example(capability, name, "nearly")
     frameworks = [
-        f"{one.title}: {one.provides.get(key, 'where it is turned on')}"
+        f"{one.title}: {claim.text}{f' ({claim.versions})' if claim.versions else ''}"
         for one in catalog.frameworks.values()
-        if key in one.provides or key in one.options
+        for claim in one.claims
+        if key in claim.criteria
     ]
     checks = load_words()["check"]
     proofs = [

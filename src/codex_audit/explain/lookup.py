@@ -149,10 +149,21 @@ def _subject(catalog: Catalog, name: str) -> str:
 
 def _framework(catalog: Catalog, name: str) -> str:
     rule = catalog.frameworks[name]
+
+    def claims(*, default: bool) -> list[str]:
+        return [
+            f"{', '.join(claim.criteria)}: {claim.text}"
+            + (f" ({claim.versions})" if claim.versions else "")
+            + f"; see {claim.reference}"
+            for claim in rule.claims
+            if default is (len(claim.needs) == 1)
+        ]
+
     return joined(
         heading("framework", name, rule.title),
-        listed("Provides by default", [f"{key}: {why}" for key, why in rule.provides.items()]),
-        listed("Provides where it is turned on", list(rule.options)),
+        named("Its version is that of", ", ".join(rule.packages)),
+        listed("Provides by default", claims(default=True)),
+        listed("Provides where it is turned on", claims(default=False)),
     )
 
 

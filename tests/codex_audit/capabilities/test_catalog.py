@@ -51,7 +51,7 @@ def test_a_rule_says_all_that_a_reader_needs(capability: str) -> None:
             in {
                 key
                 for framework in load_catalog().frameworks.values()
-                for key in (*framework.provides, *framework.options)
+                for key in framework.criteria
             }
         ), name
 
