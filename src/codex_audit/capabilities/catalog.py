@@ -13,13 +13,19 @@ import msgspec
 
 from codex_audit import __version__
 from codex_audit.capabilities.accuracy import experimental, load_accuracy
-from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal, SubjectRule
+from codex_audit.capabilities.model import (
+    CapabilityRule,
+    FrameworkRule,
+    KindRule,
+    Signal,
+    SubjectRule,
+)
 from codex_audit.tree.patterns import name_matcher, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_NOT_CAPABILITIES = frozenset({"subjects.toml", "frameworks.toml"})
+_NOT_CAPABILITIES = frozenset({"subjects.toml", "frameworks.toml", "kinds.toml"})
 
 
 class CatalogError(ValueError):
@@ -37,6 +43,7 @@ class Catalog(msgspec.Struct, frozen=True):
     capabilities: dict[str, CapabilityRule]
     subjects: dict[str, SubjectRule]
     frameworks: dict[str, FrameworkRule]
+    kinds: dict[str, KindRule]
     added: dict[str, str] = {}
     experimental: frozenset[str] = frozenset()
 
@@ -47,6 +54,8 @@ class Catalog(msgspec.Struct, frozen=True):
                 yield from deep((*rule.met, *rule.unless, *rule.shown, *rule.near))
         for subject in self.subjects.values():
             yield from deep((*subject.met, *subject.unless))
+        for kind in self.kinds.values():
+            yield from deep(kind.met)
         for framework in self.frameworks.values():
             yield from deep(framework.used)
             for option in framework.options.values():
@@ -59,6 +68,10 @@ class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Frameworks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frameworks: dict[str, FrameworkRule]
+
+
+class _Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kinds: dict[str, KindRule]
 
 
 @cache
@@ -87,6 +100,7 @@ def load_catalog() -> Catalog:
         capabilities={rule.id: rule for rule in rules},
         subjects=_read("subjects.toml", texts["subjects.toml"], _Subjects).subjects,
         frameworks=_read("frameworks.toml", texts["frameworks.toml"], _Frameworks).frameworks,
+        kinds=_read("kinds.toml", texts["kinds.toml"], _Kinds).kinds,
         experimental=doubtful,
     )
 
@@ -142,6 +156,7 @@ def check(catalog: Catalog) -> None:
         for key in (*framework.provides, *framework.options):
             if key not in known:
                 raise CatalogError(f"frameworks.toml: {framework_id}: unknown criterion {key!r}")
+    _check_kinds(catalog)
     for capability in catalog.capabilities.values():
         for subject in (
             capability.subject,
@@ -149,3 +164,21 @@ def check(catalog: Catalog) -> None:
         ):
             if subject and subject not in catalog.subjects:
                 raise CatalogError(f"{capability.id}.toml: unknown subject {subject!r}")
+
+
+def _check_kinds(catalog: Catalog) -> None:
+    for name, kind in catalog.kinds.items():
+        for subject in (*kind.has, *kind.without):
+            if subject not in catalog.subjects:
+                raise CatalogError(f"kinds.toml: {name}: unknown subject {subject!r}")
+        for subject in {*kind.has} & {*kind.without}:
+            raise CatalogError(f"kinds.toml: {name}: {subject!r} is in `has` and `without`")
+        for other in kind.also:
+            if other not in catalog.kinds:
+                raise CatalogError(f"kinds.toml: {name}.also: unknown kind {other!r}")
+    last = list(catalog.kinds)[-1:]
+    if [name for name, kind in catalog.kinds.items() if not kind.met] != last:
+        raise CatalogError(
+            "kinds.toml: exactly the last kind has no `met`, so that some kind always holds; "
+            "give the others signals and the last one none"
+        )
