@@ -15,6 +15,7 @@ from codex_audit.capabilities import catalog as catalog_module
 from codex_audit.capabilities.catalog import Catalog, CatalogError, load_catalog
 from codex_audit.capabilities.model import KindRule, Signal
 from codex_audit.cli import main
+from codex_audit.projects import audited
 from codex_audit.records import Answer, Scan, Status
 from codex_audit.report.formats import find_format
 from codex_audit.report.merge import merge
@@ -162,6 +163,14 @@ def test_a_declared_kind_shows_its_line_and_what_the_code_reads_as(make_reposito
 def test_a_declared_kind_that_the_code_shows_says_so(make_repository: Make) -> None:
     kind = declared(make_repository, "trainer", {"train.py": TRAINER.read_text()}).kind
     assert kind.reason == "declared in pyproject.toml; the code reads so, too"
+
+
+def test_a_declared_kind_is_not_that_of_a_directory_below(make_repository: Make) -> None:
+    settings = '[tool.codex-audit]\nkind = "service"\n'
+    root = make_repository({"pyproject.toml": settings, "a/train.py": TRAINER.read_text()})
+    assert audited(root).scan("scan").kind.id == "service"
+    below = audited(root / "a").scan("scan")
+    assert (below.kind.id, below.trains) == ("trainer", True)
 
 
 @pytest.mark.parametrize(
