@@ -91,8 +91,7 @@ class _Evaluation:
         for rule in self._catalog.capabilities.values():
             criteria = {name: self._answer(f"{rule.id}.{name}")[0] for name in rule.criteria}
             stubs = self._stubs(rule)
-            lifted = rule.id in self._declared or rule.subject in self._without
-            status = grade(criteria, stubs, trains=trains, not_applicable=lifted)
+            status = grade(criteria, stubs, trains=trains, not_applicable=rule.id in self._declared)
             capabilities[rule.id] = Capability(
                 id=rule.id, title=rule.title, status=status, criteria=criteria, stubs=stubs
             )
@@ -122,8 +121,7 @@ class _Evaluation:
             for key, answer in self._answers.items()
             if answer[0].answer is Answer.UNKNOWN
         }
-        there = dict.fromkeys((*self._present, *rule.has), True)
-        self._subjects = there | dict.fromkeys(rule.without, False)
+        self._subjects = dict.fromkeys((*self._present, *rule.has), True)
         self._without = frozenset(rule.without)
         line = self._cite(self._matcher.hits(declaration(name)))
         self._kind = declare(self._catalog.kinds, name, self._kind, line)
