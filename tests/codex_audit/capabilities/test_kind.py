@@ -136,6 +136,34 @@ def test_a_declared_kind_binds(make_repository: Make, kind: str) -> None:
         assert training.criteria["training_loop"].answer is Answer.MET
 
 
+def test_what_a_declared_kind_lacks_is_lifted_in_every_capability(make_repository: Make) -> None:
+    files = {name: (TRAINER.parent / name).read_text() for name in ("train.py", "model.py")}
+    found = declared(make_repository, "no-ml", files)
+    for capability, criterion, subject in (
+        ("docs_examples", "cpu_smoke_documented", "training"),
+        ("deployment", "inference_entrypoint", "model"),
+    ):
+        answered = found.capabilities[capability].criteria[criterion]
+        assert answered.answer is Answer.NOT_APPLICABLE
+        assert answered.reason == (
+            f"the kind declared in pyproject.toml, no machine learning, is without {subject}"
+        )
+
+
+def test_what_the_kind_was_inferred_from_does_not_outlive_the_declaration(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = KindRule(
+        title="Data", means="data", met=(Signal(criterion="data_handling.dataset_code"),)
+    )
+    quiet = KindRule(title="Quiet", means="quiet", met=CALL, without=("training",))
+    kinds = {"data": asked, "quiet": quiet, **load_catalog().kinds}
+    monkeypatch.setattr(scan_module, "full_catalog", lambda *_: with_kinds(kinds))
+    found = declared(make_repository, "quiet", {"train.py": TRAINER.read_text()})
+    dataset = found.capabilities["data_handling"].criteria["dataset_code"]
+    assert dataset.answer is Answer.NOT_APPLICABLE  # it had data only as what trains
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_declared_kind_is_asked_for_what_it_has(make_repository: Make, kind: str) -> None:
     rule = load_catalog().kinds[kind]
