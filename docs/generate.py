@@ -100,12 +100,56 @@ def gates_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+KINDS = """# Kinds of repository
+
+What kind of repository this is stands in the document's Repo Map Summary, in `status.json`
+(`kind`), in SARIF's properties and on the terminal, with the lines that show it.
+
+It is inferred from the code: the first kind of this table that holds, from the top. One that
+holds besides and is worth a word is named as well. The rules are in `capabilities/kinds.toml`.
+
+{table}
+
+## What it decides
+
+A criterion does not apply where what it is about is absent. Where the kind is inferred, the code
+alone decides that (`subjects.toml`), and the reason names the kind and its line: "the repository
+trains nothing (kind: service: app/main.py:3)". An inferred kind never takes away what the code
+shows.
+
+Settings override it:
+
+```toml
+[tool.codex-audit]
+kind = "service"
+```
+
+A declared kind binds. What it is without does not apply, even where the code shows some: a small
+training script in a service is then not held against it. What it has applies, even where no code
+for it was found. Everything else is left to the code. The document says "declared in
+pyproject.toml", and what the code reads as where that is another kind. A kind that is without
+training cannot be declared beside `trainer.factory`, nor one that is without a tokenizer beside
+`tokenizer.path`. A declared kind is that of its own directory: [projects](projects.md) below it
+don't inherit it.
+"""
+
+
+def kinds_page() -> str:
+    """The kinds of repository, from their rules."""
+    rows = ["| kind | what it is | declared: has | declared: is without |", "|---|---|---|---|"]
+    for name, rule in load_catalog().kinds.items():
+        lists = [", ".join(subjects) for subjects in (rule.has, rule.without)]
+        rows.append(f"| `{name}` | {rule.title}: {rule.means} | {lists[0]} | {lists[1]} |")
+    return KINDS.replace("{table}", "\n".join(rows))
+
+
 def pages() -> dict[str, str]:
     """Every generated file of this folder: name -> content."""
     return {
         "criteria.md": criteria_page(),
         "frameworks.md": frameworks_page(),
         "gates.md": gates_page(),
+        "kinds.md": kinds_page(),
         "outcome.schema.json": schema_text(),
     }
 

@@ -48,8 +48,8 @@ def audited(directory: Path) -> Audited:
     """What is to be audited at `directory`.
 
     Its own `[tool.codex-audit]` counts. Where it has none, that of the nearest directory above it
-    in the same git repository does, but for what is about that one alone: its name, its projects,
-    its trainer and its tokenizer.
+    in the same git repository does, but for what is about that one alone: its name, its kind, its
+    projects, its trainer and its tokenizer.
 
     Raises:
         SettingsError: settings cannot be used.
@@ -72,6 +72,7 @@ def _inherited(above: Settings, own: Settings, home: Path, place: Path) -> Setti
     return msgspec.structs.replace(
         above,
         project=own.project,
+        kind=None,
         projects=(),
         exclude=tuple(pattern for pattern in exclude if pattern),
         trainer=TrainerSettings(),

@@ -150,12 +150,28 @@ class Reproducibility(msgspec.Struct, frozen=True, kw_only=True):
     recommendations: tuple[str, ...]
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What kind of repository it is (`capabilities/kinds.toml`), and why.
+
+    `evidence` is empty where a kind holds by absence. `runner_up` is the id of the kind that holds
+    besides; `declared`: settings say so, not the code.
+    """
+
+    id: str
+    title: str
+    evidence: tuple[Evidence, ...]
+    reason: str
+    runner_up: str = ""
+    declared: bool = False
+
+
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole static audit. `trains`: whether the repository trains a model."""
 
     project: str
     catalog_version: str
     trains: bool
+    kind: Kind
     repo_map: RepoMap
     capabilities: dict[str, Capability]
     reproducibility: Reproducibility

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from codex_audit.capabilities.catalog import deep
 from codex_audit.capabilities.evaluate import evaluate
 from codex_audit.capabilities.extension import full_catalog
+from codex_audit.capabilities.kind import declaration
 from codex_audit.capabilities.match import Findings
 from codex_audit.capabilities.probes import Probes
 from codex_audit.capabilities.survey import survey
@@ -51,7 +53,8 @@ def scan(
         cached: whether what was found in files before is not sought again.
 
     Raises:
-        SettingsError: settings declare something not applicable that the catalog does not have.
+        SettingsError: settings declare a kind, or something not applicable, that the catalog does
+            not have.
         CatalogError: rules that settings or installed packages add cannot be used.
         NotADirectoryError: `root` is no directory.
     """
@@ -64,7 +67,8 @@ def scan(
     cache = user_cache(root.resolve()) if cached else None
     known = cache.contents(root.resolve()) if cache else {}
     tree = list_tree(root, settings.exclude, known)
-    probes = Probes([*catalog.signals(), *deep(checklist_signals())])
+    declared = [declaration(settings.kind)] if settings.kind else []
+    probes = Probes([*catalog.signals(), *declared, *deep(checklist_signals())])
     files = survey(tree, probes, cache)
     if cache and tree.contents != known:
         cache.keep_contents(tree.root, tree.contents)
@@ -78,12 +82,14 @@ def scan(
         snippet=snippet,
         not_applicable=settings.not_applicable,
         present=_configured(settings),
+        kind=settings.kind,
     )
     mapped = repo_map(tree, files)
     return Scan(
         project=shown_path(settings.project or tree.root.name or str(tree.root)),
         catalog_version=catalog.version,
         trains=verdicts.trains,
+        kind=verdicts.kind,
         repo_map=mapped,
         capabilities=verdicts.capabilities,
         reproducibility=checklist(
@@ -177,6 +183,7 @@ def _configured(settings: Settings) -> tuple[str, ...]:
 
 
 def _check_declared(catalog: Catalog, settings: Settings, root: Path) -> None:
+    _check_kind(catalog, settings, root)
     for key in settings.not_applicable:
         capability, _, criterion = key.partition(".")
         rule = catalog.capabilities.get(capability)
@@ -185,3 +192,25 @@ def _check_declared(catalog: Catalog, settings: Settings, root: Path) -> None:
                 f"{root / 'pyproject.toml'}: [tool.codex-audit] not-applicable.{key!r}: no such "
                 "capability or criterion; `codex-audit explain` lists them"
             )
+
+
+def _check_kind(catalog: Catalog, settings: Settings, root: Path) -> None:
+    if settings.kind is None:
+        return
+    place = f"{root / 'pyproject.toml'}: [tool.codex-audit] kind: {settings.kind!r}"
+    rule = catalog.kinds.get(settings.kind)
+    if rule is None:
+        near = difflib.get_close_matches(settings.kind, catalog.kinds, n=1)
+        known = f"known kinds: {', '.join(catalog.kinds)}"
+        raise SettingsError(
+            f"{place} is no kind; " + (f"did you mean {near[0]!r}? {known}" if near else known)
+        )
+    for key, subjects in (
+        ("trainer.factory", ("training", "model") if settings.trainer.factory else ()),
+        ("tokenizer.path", ("tokenizer",) if settings.tokenizer.path else ()),
+    ):
+        for subject in subjects:
+            if subject in rule.without:
+                raise SettingsError(
+                    f"{place} is a kind without {subject}, but {key} is set; leave one of them out"
+                )

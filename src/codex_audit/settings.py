@@ -52,6 +52,7 @@ class Settings(_Table, frozen=True):
 
     Attributes:
         project: name in the document's title; the `[project]` name or the directory's otherwise.
+        kind: what kind of repository it is (`capabilities/kinds.toml`); inferred otherwise.
         asker: who asks, in the first line of each captured error.
         out: directory of outcomes and documents, relative to the repository.
         gates: the gates that belong to this audit.
@@ -67,6 +68,7 @@ class Settings(_Table, frozen=True):
     """
 
     project: str | None = None
+    kind: str | None = None
     asker: str = "ChatGPT @codex"
     out: str = ".audit"
     gates: tuple[str, ...] = DEFAULT_GATES

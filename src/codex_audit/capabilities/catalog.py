@@ -13,13 +13,19 @@ import msgspec
 
 from codex_audit import __version__
 from codex_audit.capabilities.accuracy import experimental, load_accuracy
-from codex_audit.capabilities.model import CapabilityRule, FrameworkRule, Signal, SubjectRule
+from codex_audit.capabilities.model import (
+    CapabilityRule,
+    FrameworkRule,
+    KindRule,
+    Signal,
+    SubjectRule,
+)
 from codex_audit.tree.patterns import name_matcher, union
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
-_NOT_CAPABILITIES = frozenset({"subjects.toml"})
+_NOT_CAPABILITIES = frozenset({"subjects.toml", "kinds.toml"})
 _FRAMEWORKS = "frameworks/"
 
 
@@ -38,6 +44,7 @@ class Catalog(msgspec.Struct, frozen=True):
     capabilities: dict[str, CapabilityRule]
     subjects: dict[str, SubjectRule]
     frameworks: dict[str, FrameworkRule]
+    kinds: dict[str, KindRule]
     added: dict[str, str] = {}
     experimental: frozenset[str] = frozenset()
 
@@ -48,6 +55,8 @@ class Catalog(msgspec.Struct, frozen=True):
                 yield from deep((*rule.met, *rule.unless, *rule.shown, *rule.near))
         for subject in self.subjects.values():
             yield from deep((*subject.met, *subject.unless))
+        for kind in self.kinds.values():
+            yield from deep(kind.met)
         for framework in self.frameworks.values():
             for signals in (*framework.signals.values(), *framework.removed.values()):
                 yield from deep(signals)
@@ -55,6 +64,10 @@ class Catalog(msgspec.Struct, frozen=True):
 
 class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subjects: dict[str, SubjectRule]
+
+
+class _Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kinds: dict[str, KindRule]
 
 
 @cache
@@ -88,6 +101,7 @@ def load_catalog() -> Catalog:
             for name, text in texts.items()
             if name.startswith(_FRAMEWORKS)
         },
+        kinds=_read("kinds.toml", texts["kinds.toml"], _Kinds).kinds,
         experimental=doubtful,
     )
 
@@ -141,6 +155,7 @@ def check(catalog: Catalog) -> None:
             raise CatalogError(f"signal names the unknown criterion {signal.criterion!r}")
     for framework_id, framework in catalog.frameworks.items():
         _check_framework(f"{_FRAMEWORKS}{framework_id}.toml", framework, known)
+    _check_kinds(catalog)
     for capability in catalog.capabilities.values():
         for subject in (
             capability.subject,
@@ -165,3 +180,21 @@ def _check_framework(name: str, rule: FrameworkRule, known: Container[str]) -> N
     needed = {need for claim in rule.claims for need in claim.needs}
     for unused in rule.signals.keys() - needed:
         raise CatalogError(f"{name}: signals.{unused}: no claim needs it; remove it")
+
+
+def _check_kinds(catalog: Catalog) -> None:
+    for name, kind in catalog.kinds.items():
+        for subject in (*kind.has, *kind.without):
+            if subject not in catalog.subjects:
+                raise CatalogError(f"kinds.toml: {name}: unknown subject {subject!r}")
+        for subject in {*kind.has} & {*kind.without}:
+            raise CatalogError(f"kinds.toml: {name}: {subject!r} is in `has` and `without`")
+        for other in kind.also:
+            if other not in catalog.kinds:
+                raise CatalogError(f"kinds.toml: {name}.also: unknown kind {other!r}")
+    last = list(catalog.kinds)[-1:]
+    if [name for name, kind in catalog.kinds.items() if not kind.met] != last:
+        raise CatalogError(
+            "kinds.toml: exactly the last kind has no `met`, so that some kind always holds; "
+            "give the others signals and the last one none"
+        )

@@ -9,10 +9,11 @@ import msgspec
 
 from codex_audit.capabilities.frameworks import Frameworks
 from codex_audit.capabilities.grading import grade
+from codex_audit.capabilities.kind import declaration, declare, infer, named_subjects, shown
 from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.outcome import CapturedError, Evidence
-from codex_audit.records import Answer, Capability, Criterion
+from codex_audit.records import Answer, Capability, Criterion, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,6 +32,7 @@ class Verdicts(msgspec.Struct, frozen=True):
 
     capabilities: dict[str, Capability]
     trains: bool
+    kind: Kind
     errors: tuple[CapturedError, ...]
 
 
@@ -43,14 +45,16 @@ def evaluate(
     snippet: Callable[[str, int], str],
     not_applicable: Mapping[str, str],
     present: Collection[str] = (),
+    kind: str | None = None,
 ) -> Verdicts:
     """Answer every criterion of `catalog` for the findings in the files of a tree.
 
     `snippet` gives the text of a line of a file; `not_applicable` maps a capability or a
     `capability.criterion` to the reason why settings say that it does not apply; `present` are
-    subjects that settings say are there, such as a configured trainer.
+    subjects that settings say are there, such as a configured trainer; `kind` is the kind that
+    settings declare.
     """
-    return _Evaluation(catalog, findings, files, root, snippet, not_applicable, present).run()
+    return _Evaluation(catalog, findings, files, root, snippet, not_applicable, present).run(kind)
 
 
 class _Evaluation:
@@ -69,14 +73,21 @@ class _Evaluation:
         self._root = root
         self._snippet = snippet
         self._declared = not_applicable
+        self._findings = findings
         self._matcher = Matcher(findings, self._met_hits)
         self._frameworks = Frameworks(catalog.frameworks, self._matcher, files)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
+        self._present = frozenset(present)
         self._subjects: dict[str, bool] = dict.fromkeys(present, True)
         self._errors: list[CapturedError] = []
+        self._without: frozenset[str] = frozenset()
+        self._explained = named_subjects(catalog.kinds)
 
-    def run(self) -> Verdicts:
+    def run(self, declared: str | None) -> Verdicts:
+        self._kind = self._inferred()
+        if declared is not None:
+            self._bind(declared)
         trains = self._subject("training")
         capabilities = {}
         for rule in self._catalog.capabilities.values():
@@ -86,7 +97,37 @@ class _Evaluation:
             capabilities[rule.id] = Capability(
                 id=rule.id, title=rule.title, status=status, criteria=criteria, stubs=stubs
             )
-        return Verdicts(capabilities, trains, tuple(self._errors))
+        return Verdicts(capabilities, trains, self._kind, tuple(self._errors))
+
+    def _inferred(self) -> Kind:
+        try:
+            return infer(self._catalog.kinds, self._matcher, self._cite)
+        except Exception as error:  # noqa: BLE001 - one broken rule must not hide the answers
+            self._errors.append(
+                capture(
+                    Failure.of(error),
+                    phase=3,
+                    step="capability_signal_extraction",
+                    context="the rules of the kinds of repository",
+                    root=self._root,
+                )
+            )
+            return Kind("unknown", "unknown", (), f"its rule failed: {error}")
+
+    def _bind(self, name: str) -> None:
+        """Answer anew, with the subjects that the declared kind has and lacks."""
+        rule = self._catalog.kinds[name]
+        # What failed once is not tried again: its error is captured.
+        self._answers = {
+            key: answer
+            for key, answer in self._answers.items()
+            if answer[0].answer is Answer.UNKNOWN
+        }
+        self._subjects = dict.fromkeys((*self._present, *rule.has), True)
+        self._without = frozenset(rule.without)
+        line = self._cite(self._matcher.hits(declaration(name)))
+        self._kind = declare(self._catalog.kinds, name, self._kind, line)
+        self._matcher = Matcher(self._findings, self._met_hits)
 
     def _answer(self, key: str) -> tuple[Criterion, list[Hit]]:
         if key in self._answers:
@@ -134,12 +175,9 @@ class _Evaluation:
             return self._criterion(
                 name, rule, Answer.NOT_APPLICABLE, reason=f"settings: {declared}"
             ), []
-        subject = rule.subject
-        if subject is None:
-            subject = self._catalog.capabilities[capability_id].subject
-        if subject and not self._subject(subject):
-            reason = self._catalog.subjects[subject].reason
-            return self._criterion(name, rule, Answer.NOT_APPLICABLE, reason=reason), []
+        absent = self._absent(rule, self._catalog.capabilities[capability_id].subject)
+        if absent:
+            return self._criterion(name, rule, Answer.NOT_APPLICABLE, reason=absent), []
         against = self._matcher.first(rule.unless)
         if against:
             return self._unmet(name, rule, against), []
@@ -176,6 +214,22 @@ class _Evaluation:
             self._subjects[name] = present
         return self._subjects[name]
 
+    def _absent(self, rule: CriterionRule, of_all: str) -> str:
+        """Why a rule does not apply, in a capability with the subject `of_all`; `""` if it does."""
+        subject = of_all if rule.subject is None else rule.subject
+        for lifted in (of_all, subject):
+            if lifted in self._without:
+                words = lifted.replace("_", " ")
+                return (
+                    f"the kind declared in pyproject.toml, {self._kind.title}, is without {words}"
+                )
+        if not subject or self._subject(subject):
+            return ""
+        reason = self._catalog.subjects[subject].reason
+        if subject not in self._explained:
+            return reason
+        return f"{reason} (kind: {self._kind.title}: {shown(self._kind)})"
+
     def _criterion(
         self,
         name: str,
@@ -196,6 +250,9 @@ class _Evaluation:
             remedy=rule.remedy if answer is Answer.UNMET else "",
             proven_by=rule.proven_by,
         )
+
+    def _cite(self, hits: Sequence[Hit]) -> tuple[Evidence, ...]:
+        return self._evidence(hits, withhold=False)
 
     def _evidence(self, hits: Sequence[Hit], *, withhold: bool) -> tuple[Evidence, ...]:
         return tuple(

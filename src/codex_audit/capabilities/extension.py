@@ -72,6 +72,7 @@ def _extended(
         capabilities=capabilities,
         subjects=catalog.subjects,
         frameworks=catalog.frameworks,
+        kinds=catalog.kinds,
         added=added,
         experimental=catalog.experimental,
     )

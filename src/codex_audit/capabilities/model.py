@@ -149,6 +149,21 @@ class SubjectRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     unless: tuple[Signal, ...] = ()
 
 
+class KindRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind of repository: it holds when one of `met` is found, or none is given.
+
+    `means` says in a few words what it is; `also`: kinds named beside it where they hold as well;
+    `has` and `without`: subjects that a repository declared to be of this kind has or lacks.
+    """
+
+    title: str
+    means: str
+    met: tuple[Signal, ...] = ()
+    also: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a framework does, when, from which version, and where that can be read.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from codex_audit.capabilities.extension import full_catalog
 from codex_audit.explain.criterion import criterion_text
 from codex_audit.explain.reported import reported_text, semgrep_rules
+from codex_audit.explain.signals import signal_texts
 from codex_audit.explain.text import heading, joined, listed, named
 from codex_audit.explain.words import load_words
 from codex_audit.gates.base import all_gates
@@ -55,6 +56,8 @@ def listing(root: Path, settings: Settings) -> str:
             for name, rule in capability.criteria.items()
         ]
     lines += ["", "Subjects", *(f"  {name}" for name in catalog.subjects)]
+    lines += ["", "Kinds of repositories"]
+    lines += [f"  {name}: {one.means}" for name, one in catalog.kinds.items()]
     lines += ["", "Frameworks"]
     lines += [f"  {name}: {one.title}" for name, one in catalog.frameworks.items()]
     for kind, words in load_words().items():
@@ -101,6 +104,8 @@ def _entries(catalog: Catalog, root: Path) -> Iterator[_Entry]:
             yield _Entry((f"{name}.{own}", own), partial(criterion_text, catalog, name, own))
     for name in catalog.subjects:
         yield _Entry((name,), partial(_subject, catalog, name))
+    for name in catalog.kinds:
+        yield _Entry((name,), partial(_kind, catalog, name))
     for name in catalog.frameworks:
         yield _Entry((name,), partial(_framework, catalog, name))
     for kind, words in load_words().items():
@@ -144,6 +149,16 @@ def _subject(catalog: Catalog, name: str) -> str:
     return joined(
         heading("subject", name, f"Where it is absent, {catalog.subjects[name].reason}."),
         listed("Then these do not apply", about),
+    )
+
+
+def _kind(catalog: Catalog, name: str) -> str:
+    rule = catalog.kinds[name]
+    return joined(
+        heading("kind", name, f"{rule.title}: {rule.means}."),
+        named("Where settings declare it, this is there", ", ".join(rule.has)),
+        named("and this is not", ", ".join(rule.without)),
+        listed("Inferred where one of these is found", signal_texts(rule.met)),
     )
 
 

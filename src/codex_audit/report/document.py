@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from codex_audit.outcome import CapturedError, Check, Evidence, Finding, Provenance
-from codex_audit.records import Capability, RepoMap, Reproducibility, Scan
+from codex_audit.records import Capability, Kind, RepoMap, Reproducibility, Scan
 
 SCHEMA_VERSION = "1.0"
 
@@ -104,6 +104,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     asker: str
     catalog_version: str
     trains: bool
+    kind: Kind
     verdict: Overall
     reason: str
     provenance: Provenance

@@ -61,6 +61,7 @@ def merge(
         asker=settings.asker,
         catalog_version=scan.catalog_version,
         trains=scan.trains,
+        kind=scan.kind,
         verdict=verdict,
         reason=reason,
         provenance=scan.provenance,

@@ -10,6 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
+
 import codex_audit
 from codex_audit.capabilities.grading import is_graded
 from codex_audit.outcome import fingerprint
@@ -33,11 +35,13 @@ IN_SOURCE = ("noqa", "nosec", "nosemgrep", "type: ignore", "pragma")
 
 def render(document: StatusDocument) -> str:
     """The document's findings and unmet required criteria as SARIF 2.1.0."""
+    criteria = _criteria_run("codex-audit", document.capabilities, document.errors)
+    criteria["properties"] = {"kind": msgspec.to_builtins(document.kind)}
     log = {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [
-            _criteria_run("codex-audit", document.capabilities, document.errors),
+            criteria,
             # errors of projects are among those of the document
             *(
                 _criteria_run(f"codex-audit {path}", each.capabilities, (), f"{path}/")

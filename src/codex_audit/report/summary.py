@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from codex_audit.records import Scan
+    from codex_audit.records import Kind, Scan
     from codex_audit.report.document import GateResult, StatusDocument
 
 NOTE_WIDTH = 100
 
 
 def summary(document: StatusDocument, paths: Iterable[Path]) -> str:
-    """Gates, capabilities, where the documents are, and last the verdict: plain text."""
+    """Gates, kind, capabilities, where the documents are, and last the verdict: plain text."""
     name_width = max((len(gate.name) for gate in document.gates), default=0)
     status_width = max(len(status) for status in Status)
     lines = ["Gates"]
     lines += [_gate_line(gate, name_width) for gate in document.gates]
     if not document.gates:
         lines.append("  none is configured")
-    lines += ["", "Capabilities"]
+    lines += ["", f"Kind: {_kind(document.kind)}", "", "Capabilities"]
     for status in Status:
         names = [each.id for each in document.capabilities.values() if each.status is status]
         if names:
@@ -55,6 +55,11 @@ def _project_line(project: tuple[str, Scan]) -> str:
     counted = Counter(each.status for each in scan.capabilities.values())
     said = ", ".join(f"{counted[status]} {status}" for status in Status if counted[status])
     return f"  {path}: {said}"
+
+
+def _kind(kind: Kind) -> str:
+    places = f" ({', '.join(map(str, kind.evidence))})" if kind.evidence else ""
+    return f"{kind.title}{places}: {kind.reason}"
 
 
 def _gate_line(gate: GateResult, width: int) -> str:

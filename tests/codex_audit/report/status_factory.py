@@ -22,6 +22,7 @@ from codex_audit.records import (
     Capability,
     Criterion,
     FileSize,
+    Kind,
     Language,
     LeftOut,
     RepoMap,
@@ -92,6 +93,7 @@ def scan(*capabilities: Capability, **changes: Any) -> Scan:
         project="demo",
         catalog_version="2026.1",
         trains=True,
+        kind=Kind("trainer", "trainer", (Evidence("train.py", 7, "loss.backward()"),), "it trains"),
         repo_map=RepoMap(
             root="demo",
             listed_by="git",
