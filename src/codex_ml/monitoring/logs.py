@@ -74,7 +74,7 @@ def setup_logging(
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for suffix, form in ((".log", text), (".jsonl", _JsonLines(rank))):
-                file = _RunFile(directory / (stem + suffix), max_bytes, backups)
+                file = _RunFileHandler(directory / (stem + suffix), max_bytes, backups)
                 _add(root, suffix, file, form)
         except OSError as error:
             warnings.warn(f"{error}: messages go to the console alone", stacklevel=2)
@@ -89,7 +89,7 @@ def _add(
     root.addHandler(handler)
 
 
-class _RunFile(RotatingFileHandler):
+class _RunFileHandler(RotatingFileHandler):
     """A file that, once it cannot be written, says so once and not at each message."""
 
     def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
