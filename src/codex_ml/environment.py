@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -58,6 +59,11 @@ def _packages() -> dict[str, str]:
         if (name := distribution.metadata["Name"])
     }
     return dict(sorted(found.items()))
+
+
+def rank() -> int:
+    """The number of this process in its run: `RANK` of torchrun or `SLURM_PROCID`; 0 alone."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

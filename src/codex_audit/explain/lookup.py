@@ -157,7 +157,7 @@ def _kind(catalog: Catalog, name: str) -> str:
     return joined(
         heading("kind", name, f"{rule.title}: {rule.means}."),
         named("Where settings declare it, this is there", ", ".join(rule.has)),
-        named("and this is not", ", ".join(rule.without)),
+        named("Where settings declare it, this is not there", ", ".join(rule.without)),
         listed("Inferred where one of these is found", signal_texts(rule.met)),
     )
 

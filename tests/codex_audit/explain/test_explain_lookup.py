@@ -44,7 +44,7 @@ def explain(*arguments: str) -> str:
         ("resume_bit_exact", ["check resume_bit_exact", "Gate: trainer-smoke-cpu, trainer-smoke-cuda", "Remedy:"]),
         ("trainer-smoke-cpu:rng_restored", ["check rng_restored", "Confirms or refutes:", "checkpointing_resume.cpu_rng_restored"]),
         ("training", ["subject training", "the repository trains nothing", "training_engine.lr_schedule"]),
-        ("service", ["kind service", "Where settings declare it", "Inferred where one of these is found"]),
+        ("service", ["kind service", "this is not there: training", "Inferred where one of these is found"]),
         ("transformers_trainer", ["framework transformers_trainer", "Provides by default:", "Provides where it is turned on:"]),
         ("missing optional dependency", ["cause of an error missing optional dependency", "Remedy:"]),
         ("trainer_smoke_test", ["step trainer_smoke_test", "Phase 5"]),

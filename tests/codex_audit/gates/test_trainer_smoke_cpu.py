@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from codex_audit.gates.base import Context, GateUsageError, Report
 from codex_audit.gates.runner import run_gate
 from codex_audit.gates.trainer_smoke_cpu import GATE, run
-from codex_audit.outcome import Check, Verdict, conclude
+from codex_audit.outcome import Check, Verdict, conclude, read_outcome
 from codex_audit.settings import Settings, TrainerSettings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -141,21 +143,30 @@ def test_a_shadowed_torch_is_captured_and_diagnosed(
     assert str(root) not in error.traceback
 
 
-def test_an_experiment_without_mlflow_is_captured_and_diagnosed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    try:
-        import mlflow  # noqa: F401, PLC0415
-    except ModuleNotFoundError:
-        pass
-    else:
-        pytest.skip("mlflow is installed here, so its absence cannot be shown")
-    monkeypatch.delenv("PYTHONPATH", raising=False)
+def environment_without(package: str, where: Path) -> Path:
+    """The interpreter of an environment that has what this one has, but for `package`."""
+    venv.create(where, symlinks=True, with_pip=False)
+    python = where / "bin" / "python"
+    printed = subprocess.check_output(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+    )
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith((package, "__pycache__")):
+            (Path(printed.strip()) / entry.name).symlink_to(entry)
+    return python
+
+
+def test_an_experiment_without_mlflow_is_captured_and_diagnosed(tmp_path: Path) -> None:
     root = tmp_path / "repository"
     shutil.copytree(FIXTURES / "missing_mlflow", root)
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "src"))
-    outcome = run_gate("trainer-smoke-cpu", root)
-    assert outcome.verdict is Verdict.ERROR
+    done = subprocess.run(
+        [environment_without("mlflow", tmp_path / "venv"), "-m", "codex_audit", "gate",
+         "trainer-smoke-cpu"],
+        cwd=root, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    outcome = read_outcome(root / ".audit" / "outcomes" / "trainer-smoke-cpu.json")
+    assert (done.returncode, outcome.verdict) == (2, Verdict.ERROR)
     (error,) = outcome.errors
     assert error.message == "No module named 'mlflow'"
     assert "mlflow is not installed" in error.diagnosis

@@ -1,0 +1,130 @@
+"""How fast a run trains: seconds a step, tokens a second, and the share of the device in use."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codex_ml.tracking.base import Tracker
+    from codex_ml.training import Step, Trainer
+
+_log = logging.getLogger(__name__)
+
+# Dense bf16 with fp32 accumulation, from NVIDIA's data sheets (sparsity would double them).
+_PEAK_FLOPS = {
+    "A100": 312e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "B200": 2250e12,
+    "L4": 121e12,
+    "L40S": 362e12,
+}
+
+
+def peak_flops(device: str) -> float | None:
+    """The most bf16 operations a second of a device by its name; None for one not known here.
+
+    Args:
+        device: as `torch.cuda.get_device_name()` or `codex_ml.hardware.Gpu.name` has it.
+    """
+    for name, flops in _PEAK_FLOPS.items():
+        words = name.replace(" ", ".*")
+        if re.search(rf"\b{words}\b", device):
+            return flops
+    return None
+
+
+def flops_per_token(parameters: int, layers: int, width: int, sequence: int) -> float:
+    """Operations a token of a transformer's training step, forward and backward.
+
+    6N + 12LdT: Chowdhery et al., "PaLM", 2022, appendix B. Recomputed activations do not count.
+
+    Args:
+        parameters: N, without embeddings that are only looked up.
+        layers: L, of attention.
+        width: d, of all heads together.
+        sequence: T, tokens of context.
+    """
+    return 6 * parameters + 12 * layers * width * sequence
+
+
+class StepReport:
+    """Logs loss, gradient norm, learning rate and speed of a trainer every few steps.
+
+    Means are over the steps since the report before, weighted by their tokens for the loss;
+    tokens and model FLOPs utilisation are those of this process and its device.
+
+    Args:
+        tracker: where to.
+        every: steps in a report; the last of a run may have fewer.
+        flops_per_token: of the model, see the function of that name.
+        peak_flops: of the device; with both given, `train/mfu` is logged.
+
+    Raises:
+        ValueError: `every` is below 1.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        every: int = 10,
+        flops_per_token: float | None = None,
+        peak_flops: float | None = None,
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"every={every}: must be at least 1")
+        self._tracker = tracker
+        self._every = every
+        self._share = flops_per_token / peak_flops if flops_per_token and peak_flops else None
+        self._steps: list[Step] = []
+
+    def attach(self, trainer: Trainer[Any]) -> None:
+        """Report on `trainer`: its steps, its evaluations, and what is left when it stops."""
+        # Whoever has a trainer has paid for importing torch; whoever only logs need not.
+        from codex_ml.training import Event  # noqa: PLC0415
+
+        trainer.on(Event.STEP, self._step)
+        trainer.on(Event.EVALUATED, self._evaluated)
+        trainer.on(Event.STOP, lambda _: self._report())
+
+    def _step(self, trainer: Trainer[Any]) -> None:
+        if trainer.last is not None:
+            self._steps.append(trainer.last)
+        if len(self._steps) >= self._every:
+            self._report()
+
+    def _evaluated(self, trainer: Trainer[Any]) -> None:
+        self._tracker.log_metrics(trainer.metrics, trainer.step)
+        _log.info("step %d: %s", trainer.step, _text(trainer.metrics))
+
+    def _report(self) -> None:
+        if not self._steps:
+            return
+        steps, self._steps = self._steps, []
+        last = steps[-1]
+        tokens = sum(step.tokens for step in steps)
+        seconds = sum(step.seconds for step in steps)
+        tokens_per_second = tokens / seconds if seconds else 0.0
+        metrics = {
+            "train/loss": sum(step.loss * step.tokens for step in steps) / max(1, tokens),
+            "train/grad_norm": last.grad_norm,
+            "train/learning_rate": last.learning_rate,
+            "train/step_seconds": seconds / len(steps),
+            "train/tokens_per_second": tokens_per_second,
+            "train/skipped_steps": sum(not step.applied for step in steps),
+        }
+        if self._share is not None:
+            metrics["train/mfu"] = tokens_per_second * self._share
+        self._tracker.log_metrics(metrics, last.step)
+        _log.info("step %d: %s", last.step, _text(metrics))
+
+
+def _text(metrics: dict[str, float]) -> str:
+    return ", ".join(
+        f"{name.removeprefix('train/')} {value:.4g}" for name, value in metrics.items()
+    )

@@ -1,0 +1,113 @@
+"""MLflow, in a local SQLite file unless a server is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.tracking.base import Tracker, numbers, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_LONGEST_PARAMETER = 500
+_PARAMETERS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
+_FLUSH_SECONDS = 5.0
+
+
+class MlflowTracker(Tracker):
+    """A run of MLflow's, by a client of its own: the process's active run is not touched.
+
+    Each commit to SQLite costs some 20 ms, so metrics go there together, every five seconds; a
+    kill loses the last of them. A run that is resumed becomes a second one of the same name.
+
+    Args:
+        directory: of the run; holds `mlflow.db` and MLflow's artifacts. Its name is the run's.
+        experiment: the name of the experiment.
+        uri: another store, for example a server's; `MLFLOW_TRACKING_URI` if it is set.
+
+    Raises:
+        ModuleNotFoundError: MLflow, or SQLAlchemy for the file, is not installed.
+        mlflow.exceptions.MlflowException: the store cannot be opened.
+    """
+
+    def __init__(self, directory: Path, *, experiment: str, uri: str | None = None) -> None:
+        # A server that is gone would otherwise hold up a step for minutes of retries.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        # An optional package, and a slow import, for those who ask for it.
+        import mlflow  # noqa: PLC0415
+
+        self._entities: Any = mlflow.entities
+        uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+        artifacts = None
+        if uri is None:
+            directory.mkdir(parents=True, exist_ok=True)
+            uri = f"sqlite:///{(directory / 'mlflow.db').resolve()}"
+            # Otherwise artifacts go to wherever the process was started.
+            artifacts = (directory / "artifacts").resolve().as_uri()
+        self._client: Any = mlflow.MlflowClient(tracking_uri=uri)
+        found = self._client.get_experiment_by_name(experiment)
+        number = (
+            self._client.create_experiment(experiment, artifact_location=artifacts)
+            if found is None
+            else found.experiment_id
+        )
+        self._run = self._client.create_run(number, run_name=directory.name).info.run_id
+        self._metrics: list[Any] = []
+        self._flushed = time.monotonic()
+        self._closed = False
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record the short ones of `params` as parameters and all of them as `params.json`."""
+        values = plain(params)
+        # All of them first: what is a parameter already may not change, and would raise.
+        self._client.log_dict(self._run, values, "params.json")
+        if commit := values.get("git_commit"):
+            self._client.set_tag(self._run, "mlflow.source.git.commit", commit)
+        short = [
+            self._entities.Param(name, text)
+            for name, text in _flat(values)
+            if len(text) <= _LONGEST_PARAMETER
+        ]
+        for start in range(0, len(short), _PARAMETERS_AT_ONCE):
+            self._client.log_batch(self._run, params=short[start : start + _PARAMETERS_AT_ONCE])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record `metrics` at `step`."""
+        now = int(time.time() * 1000)
+        self._metrics += [
+            self._entities.Metric(name, value, now, step)
+            for name, value in numbers(metrics).items()
+        ]
+        full = len(self._metrics) >= _METRICS_AT_ONCE
+        if full or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self._flush()
+
+    def close(self, *, failed: bool = False) -> None:
+        """Write what is left and end the run as FINISHED or FAILED."""
+        if self._closed:
+            return
+        self._closed = True
+        self._flush()
+        self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
+
+    def _flush(self) -> None:
+        for start in range(0, len(self._metrics), _METRICS_AT_ONCE):
+            part = self._metrics[start : start + _METRICS_AT_ONCE]
+            self._client.log_batch(self._run, metrics=part)
+        self._metrics = []
+        self._flushed = time.monotonic()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and texts of nested `values`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,47 @@
+"""TensorBoard's event files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.tracking.base import Tracker, numbers, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class TensorBoardTracker(Tracker):
+    """Scalars and the parameters as text in `<directory>/tensorboard`.
+
+    A kill of the process loses what was logged in the last ten seconds.
+
+    Args:
+        directory: of the run; one that is resumed there goes on in the same curves.
+
+    Raises:
+        ModuleNotFoundError: TensorBoard is not installed.
+        OSError: the directory cannot be written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        # An optional package, and a slow import, for those who ask for it.
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+
+        self._writer: Any = SummaryWriter(str(directory / "tensorboard"), flush_secs=10)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record `params` as a block of JSON."""
+        text = json.dumps(plain(params), indent=2)
+        self._writer.add_text("params", f"```json\n{text}\n```")
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record `metrics` as scalars at `step`."""
+        for name, value in numbers(metrics).items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Write what is left; TensorBoard has no word for a run that `failed`."""
+        del failed
+        self._writer.close()

@@ -1,0 +1,86 @@
+"""Weights & Biases, offline unless asked otherwise."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+_CONNECT_SECONDS = 30
+
+
+class WandbTracker(Tracker):
+    """A run of W&B's in `<directory>/wandb`, which `wandb sync` uploads later.
+
+    Asked to be online, it is offline all the same, with a warning, where there is no API key
+    (W&B would wait for one to be typed in) or no connection. A connection that breaks later is
+    W&B's own business: it goes on in its file.
+
+    Args:
+        directory: of the run; its name is the run's.
+        experiment: W&B's project.
+        online: upload the run while it goes on.
+
+    Raises:
+        ModuleNotFoundError: wandb is not installed.
+        wandb.errors.Error: it cannot be started.
+    """
+
+    def __init__(self, directory: Path, *, experiment: str, online: bool = False) -> None:
+        # An optional package, and a slow import, for those who ask for it.
+        import wandb  # noqa: PLC0415
+
+        # It would put its files elsewhere if this were not there.
+        (directory / "wandb").mkdir(parents=True, exist_ok=True)
+        if online and not wandb.api.api_key:
+            _warn("no API key is set (WANDB_API_KEY)")
+            online = False
+
+        def start(*, online: bool) -> Any:
+            return wandb.init(
+                project=experiment,
+                name=directory.name,
+                dir=str(directory),
+                mode="online" if online else "offline",
+                reinit="create_new",  # a run of the caller's own stays as it is
+                settings=wandb.Settings(silent=True, init_timeout=_CONNECT_SECONDS),
+            )
+
+        try:
+            self._run = start(online=online)
+        except wandb.errors.CommError as error:
+            if not online:
+                raise
+            _warn(str(error).splitlines()[0])
+            online = False
+            self._run = start(online=False)
+        self._online = online
+        # As a metric, not as W&B's own step, which drops what comes out of order.
+        self._run.define_metric("*", step_metric="step")
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record `params` as the run's configuration."""
+        self._run.config.update(plain(params), allow_val_change=True)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record `metrics` with `step` among them."""
+        self._run.log({**numbers(metrics), "step": step})
+
+    def close(self, *, failed: bool = False) -> None:
+        """End the run and its service."""
+        self._run.finish(exit_code=int(failed))
+        if not self._online:
+            _log.info("`wandb sync %s` uploads this run", self._run.settings.sync_dir)
+
+
+def _warn(reason: str) -> None:
+    warnings.warn(
+        f"W&B is offline: {reason}; `wandb sync` uploads the run later", TrackingWarning, 4
+    )
