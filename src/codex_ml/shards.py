@@ -70,14 +70,16 @@ class Manifest:
             content = path.read_bytes()
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-        found = (len(content), hashlib.sha256(content).hexdigest())
-        expected = (shard.bytes, shard.sha256)
-        for name, here, there in zip(("bytes", "sha256"), found, expected, strict=True):
-            if here != there:
-                raise ManifestError(
-                    f"{path}: {name} is {here}, and {self.path} says {there}; restore the file, "
-                    "or write the manifest anew if the change is meant"
-                )
+        remedy = "restore the file, or write the manifest anew if the change is meant"
+        if len(content) != shard.bytes:
+            raise ManifestError(
+                f"{path}: bytes is {len(content)}, and {self.path} says {shard.bytes}; {remedy}"
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != shard.sha256:
+            raise ManifestError(
+                f"{path}: sha256 is {digest}, and {self.path} says {shard.sha256}; {remedy}"
+            )
         return content
 
     def rows(self) -> Iterator[Row]:

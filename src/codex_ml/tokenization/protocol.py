@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from codex_ml import optional
 from codex_ml.tokenization.batches import Batch, pad
 
 if TYPE_CHECKING:
@@ -177,13 +177,4 @@ def library(name: str) -> ModuleType:
     Raises:
         ModuleNotFoundError: it is not installed; the message says how to install it.
     """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        extra = "tokenizer" if name == "tokenizers" else "text"
-        raise ModuleNotFoundError(
-            f"No module named {name!r}; install it with: pip install 'codex-audit[{extra}]'",
-            name=name,
-        ) from error
+    return optional.load(name, extra="tokenizer" if name == "tokenizers" else "text")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMAT = "codex-ml-tokenizer"
 FORMAT_VERSION = 1
 
-_DESCRIPTION = "tokenizer-manifest.json"
+_DESCRIPTION = "tokenizer-description.json"
 _ADAPTERS: dict[str, tuple[Any, str]] = {
     "tokenizers": (HuggingFaceTokenizer, "tokenizer.json"),
     "transformers": (TransformersTokenizer, "pretrained"),

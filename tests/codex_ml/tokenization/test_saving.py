@@ -37,7 +37,7 @@ def test_each_kind_comes_back_and_is_the_same_again(kind: str, tmp_path: Path) -
 def test_a_changed_file_is_refused(kind: str, tmp_path: Path) -> None:
     save_tokenizer(MAKERS[kind](), tmp_path)
     file = max(
-        (path for path in tmp_path.rglob("*") if path.is_file() and "manifest" not in path.name),
+        (path for path in tmp_path.rglob("*") if path.is_file() and "description" not in path.name),
         key=lambda path: path.stat().st_size,
     )
     file.write_bytes(file.read_bytes() + b"\n")
@@ -64,7 +64,7 @@ def test_a_foreign_description_is_refused(
     tmp_path: Path, change: dict[str, Any], named: str
 ) -> None:
     save_tokenizer(tiktokens(), tmp_path)
-    path = tmp_path / "tokenizer-manifest.json"
+    path = tmp_path / "tokenizer-description.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(TokenizerError, match=named):
         load_tokenizer(tmp_path)
