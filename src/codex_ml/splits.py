@@ -91,7 +91,7 @@ def stratified_split(
             split = max(fractions, key=lambda name: fractions[name] * size - counts[name])
             counts[split] += 1
             assigned[key] = split
-    return {key: kept.get(key) or assigned[key] for key in strata}
+    return {key: kept[key] if key in kept else assigned[key] for key in strata}
 
 
 def _check(fractions: Mapping[str, float]) -> None:

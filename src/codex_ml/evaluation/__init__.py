@@ -3,6 +3,18 @@
     python -m codex_ml.evaluation --task task.toml --predictions predictions.jsonl \
         --out results.json --threshold "accuracy >= 0.9"
 
+A task is a TOML file beside its data; the keys are those of `Task`:
+
+    name = "sentiment"
+    manifest = "manifest.json"            # by codex_ml.data.write_manifest
+    metrics = ["accuracy", "f1_macro"]
+    target = "label"
+    cluster = "document"                  # optional: rows of one document hang together
+    thresholds = ["accuracy.low >= 0.8"]  # optional: the lower end of the interval
+
+A prediction is a row with the example's `id` and what the metrics need: `prediction`, `score`
+(roc_auc), `nll` with `tokens` (perplexity) or `bytes` (bits_per_byte).
+
 Nothing is fetched; data, predictions and results are local files. torch is imported only by
 `codex_ml.evaluation.likelihood`, which gives `perplexity` what it needs.
 """

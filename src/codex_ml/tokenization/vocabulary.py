@@ -81,12 +81,11 @@ def _bpe(lib: ModuleType, texts: Iterable[str], options: dict[str, Any]) -> toke
 def _wordpiece(
     lib: ModuleType, texts: Iterable[str], options: dict[str, Any]
 ) -> tokenizers.Tokenizer:
-    # A word is never too long and a byte never unknown; were one, an unk_token that is not in
-    # the vocabulary makes it an error.
+    # A word is never too long and a byte never unknown; were one, it would be an error, since
+    # the library's `[UNK]` is not in the vocabulary.
     settings = {
         "continuing_subword_prefix": CONTINUING,
         "max_input_chars_per_word": 2**31,
-        "unk_token": "",
     }
     # Given as special tokens, the bytes inside words have ids of their own, which the trainer
     # else deals in the order of a hash map; the tokenizer that is returned has them as pieces.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_each_kind_comes_back_and_is_the_same_again(kind: str, tmp_path: Path) -> None:
+def test_each_kind_comes_back_offline_and_is_the_same_again(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     tokenizer = MAKERS[kind]()
     digest = save_tokenizer(tokenizer, tmp_path / "tokenizer")
     loaded = load_tokenizer(tmp_path / "tokenizer", expected_hash=digest)
