@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from codex_ml.environment import config_hash, manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -76,6 +76,9 @@ class CheckpointStore:
         keep_best: how many of the best by `metric` to keep besides.
         metric: the name among the saved metrics that decides which is best.
         mode: whether a smaller ("min") or larger ("max") value is better.
+        attach: what belongs to every checkpoint besides, a tokenizer for one: name in its
+            directory -> what writes a file or directory of that name; hashed and verified
+            like the rest.
     """
 
     def __init__(
@@ -86,12 +89,17 @@ class CheckpointStore:
         keep_best: int = 1,
         metric: str | None = None,
         mode: Literal["min", "max"] = "min",
+        attach: Mapping[str, Callable[[Path], object]] | None = None,
     ) -> None:
         if keep_last is not None and keep_last < 1:
             raise ValueError(
                 f"keep_last={keep_last}: keep at least one checkpoint, or None for all"
             )
+        taken = {_MANIFEST, _WEIGHTS, _STATE} & set(attach or {})
+        if taken:
+            raise ValueError(f"attach: {taken.pop()!r} is the checkpoint's own file")
         self.directory = Path(directory)
+        self._attach = dict(attach or {})
         self._keep_last = keep_last
         self._keep_best = keep_best if metric else 0
         self._metric = metric
@@ -140,6 +148,9 @@ class CheckpointStore:
         tensors, aliases = _untie(weights)
         save_file(tensors, temporary / _WEIGHTS, metadata={_ALIASES: json.dumps(aliases)})
         torch.save(dict(state), temporary / _STATE)
+        for part, write in self._attach.items():
+            write(temporary / part)
+        parts = sorted(path for path in temporary.rglob("*") if path.is_file())
         described = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -149,13 +160,12 @@ class CheckpointStore:
             "device": _device(),
             "saved_at": time.time(),
             **manifest(),
-            "files": {part: _sha256(temporary / part) for part in (_WEIGHTS, _STATE)},
+            "files": {path.relative_to(temporary).as_posix(): _sha256(path) for path in parts},
         }
         text = json.dumps(described, indent=2, sort_keys=True)
         (temporary / _MANIFEST).write_text(text + "\n", encoding="utf-8")
-        for part in (_WEIGHTS, _STATE, _MANIFEST):
-            _fsync(temporary / part)
-        _fsync(temporary)
+        for path in (*temporary.rglob("*"), temporary):
+            _fsync(path)
         final = self.directory / name
         temporary.rename(final)
         _fsync(self.directory)

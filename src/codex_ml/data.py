@@ -1,4 +1,4 @@
-"""Data in a known order: splits by hash, and a loader whose place survives a restart."""
+"""Data in a known order: splits, manifests, and a loader whose place survives a restart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,27 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from codex_ml.seeding import seed_everything
+from codex_ml.shards import Manifest, ManifestError, Row, Shard, read_manifest, write_manifest
+from codex_ml.splits import grouped_split, split_of, stratified_split
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = [
+    "DataStateError",
+    "Manifest",
+    "ManifestError",
+    "ResumableLoader",
+    "ResumableSampler",
+    "Row",
+    "Shard",
+    "grouped_split",
+    "read_manifest",
+    "split_of",
+    "stratified_split",
+    "write_manifest",
+]
 
 T = TypeVar("T")
 
@@ -19,62 +38,52 @@ class DataStateError(ValueError):
     """A saved position that does not belong to this data."""
 
 
-def split_of(key: str, fractions: Mapping[str, float], *, salt: str = "") -> str:
-    """The split that `key` belongs to, whatever other keys there are.
-
-    The key's SHA-256 is read as a number in [0, 1), and the splits lie side by side on that
-    line, so adding rows moves none from one split to another.
-
-    Args:
-        key: identifies a row for good (an id, a path; for a grouped split the group's id).
-        fractions: split -> its share; they add up to 1.
-        salt: another salt gives another, independent split.
-
-    Raises:
-        ValueError: the fractions do not add up to 1.
-    """
-    total = sum(fractions.values())
-    if abs(total - 1) > 1e-9 or min(fractions.values()) < 0:  # noqa: PLR2004 - rounding of a sum
-        raise ValueError(f"the fractions {dict(fractions)} must be positive and add up to 1")
-    digest = hashlib.sha256(f"{salt}\0{key}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    end = 0.0
-    for name, fraction in fractions.items():
-        end += fraction
-        if place < end:
-            return name
-    return name  # the sum may round to just below 1
-
-
 class ResumableSampler(Sampler[int]):
     """Indices of one epoch after another, in an order that seed and epoch alone decide.
 
     The order comes from a generator of its own (seeded by seed and epoch), so neither model
-    nor augmentation can change it, and a position is all that needs saving.
+    nor augmentation can change it, and a position is all that needs saving. It is dealt to
+    the ranks in turn, and the position counts the samples of all ranks: a state saved on any
+    rank continues on any number of ranks. All ranks get equally many, so that none waits for
+    the others for ever; the up to `world` - 1 samples left over are other ones each epoch.
 
     Args:
         size: number of samples.
         seed: decides the order of every epoch.
         shuffle: whether an epoch is a permutation or the plain order.
+        rank: this process among the `world` that share the samples.
+        world: how many processes that is.
+
+    Raises:
+        ValueError: there is no such rank, or there are fewer samples than ranks.
     """
 
-    def __init__(self, size: int, *, seed: int, shuffle: bool = True) -> None:
+    def __init__(
+        self, size: int, *, seed: int, shuffle: bool = True, rank: int = 0, world: int = 1
+    ) -> None:
+        if not 0 <= rank < world:
+            raise ValueError(f"rank={rank} is not one of world={world}")
+        if 0 < size < world:
+            raise ValueError(f"{size} samples for {world} ranks: some would get none")
         self.size = size
         self.seed = seed
         self.shuffle = shuffle
+        self.rank = rank
+        self.world = world
         self.epoch = 0
         self.position = 0
 
     def __len__(self) -> int:
-        """Samples left in this epoch."""
-        return self.size - self.position
+        """Samples left for this rank in this epoch."""
+        return (self.size - self.position) // self.world
 
     def __iter__(self) -> Iterator[int]:
-        """The indices from `position` to the end of the epoch; `position` is not moved."""
-        return iter(self.order(self.epoch)[self.position :])
+        """This rank's indices from `position` to the end of the epoch; it is not moved."""
+        end = self.position + len(self) * self.world
+        return iter(self.order(self.epoch)[self.position : end][self.rank :: self.world])
 
     def order(self, epoch: int) -> list[int]:
-        """All indices of `epoch`, in order."""
+        """The indices of `epoch` for all ranks together, in order."""
         if not self.shuffle:
             return list(range(self.size))
         generator = torch.Generator()
@@ -82,13 +91,13 @@ class ResumableSampler(Sampler[int]):
         return torch.randperm(self.size, generator=generator).tolist()
 
     def advance(self, samples: int) -> None:
-        """Note that `samples` more have been consumed; at its end the next epoch begins."""
-        self.position += samples
-        if self.position >= self.size:
+        """Note that each rank has consumed `samples` more; at the end the next epoch begins."""
+        self.position += samples * self.world
+        if not len(self):
             self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, and what decides the order."""
+        """Epoch and position, the same on all ranks, and what decides the order."""
         return {
             "epoch": self.epoch,
             "position": self.position,
@@ -113,22 +122,30 @@ class ResumableSampler(Sampler[int]):
         self.seed = state["seed"]
         self.epoch = state["epoch"]
         self.position = state["position"]
+        self.advance(0)  # what is left may be too little for this number of ranks
 
 
 class ResumableLoader(Generic[T]):
     """Batches of a dataset, one epoch an iteration, resuming at the batch after the last one.
 
     The position counts batches that were handed out, not those that workers fetched ahead.
-    With `workers`, randomness in the dataset should come from a sample's index and epoch: the
-    generators of worker processes start afresh on resume. Without, all resumes exactly.
+    Workers seed Python, NumPy and torch anew for every batch, from seed, epoch and the
+    batch's first index, so that a batch has the same augmentations whichever worker makes it,
+    and after a resume. Without workers the process's own generators are drawn from, which a
+    checkpoint restores.
+
+    torchdata's StatefulDataLoader saves the state of every worker instead; where the order is
+    a function of seed and epoch and each batch has a seed, there is no such state.
 
     Args:
         dataset: samples by index.
-        batch_size: samples a batch; the last of an epoch may be smaller.
-        seed: decides order and workers' generators.
+        batch_size: samples a batch of this rank; the last of an epoch may be smaller.
+        seed: decides order and workers' generators; the same on all ranks.
         shuffle: whether to permute each epoch.
         workers: processes that fetch; 0 fetches here.
         collate: from a list of samples to a batch; torch's default otherwise.
+        rank: this process among the `world` that share the data.
+        world: how many processes that is.
     """
 
     def __init__(
@@ -140,28 +157,31 @@ class ResumableLoader(Generic[T]):
         shuffle: bool = True,
         workers: int = 0,
         collate: Callable[[list[Any]], T] | None = None,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         size = len(dataset)  # type: ignore[arg-type]  # a map-style dataset has a length
-        self.sampler = ResumableSampler(size, seed=seed, shuffle=shuffle)
+        self.sampler = ResumableSampler(size, seed=seed, shuffle=shuffle, rank=rank, world=world)
         self._workers = workers
         self._collate = collate
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        return math.ceil(self.sampler.size / self.batch_size)
+        return math.ceil(self.sampler.size // self.sampler.world / self.batch_size)
 
     def __iter__(self) -> Iterator[T]:
         """The batches left in this epoch."""
+        seed = _mix(self.sampler.seed, self.sampler.epoch, 1)
         # A loader draws a base seed from the global generator whenever it is iterated, so a
         # resumed run would draw once more than one that was not; this one has its own. From
         # that seed torch seeds itself, Python and NumPy in each worker, all differently
         # (https://docs.pytorch.org/docs/stable/data.html#data-loading-randomness).
         generator = torch.Generator()
-        generator.manual_seed(_mix(self.sampler.seed, self.sampler.epoch, 1))
+        generator.manual_seed(seed)
         loader: DataLoader[Any] = DataLoader(
-            self.dataset,
+            _Seeded(self.dataset, seed) if self._workers else self.dataset,
             batch_size=self.batch_size,
             sampler=self.sampler,
             num_workers=self._workers,
@@ -175,21 +195,43 @@ class ResumableLoader(Generic[T]):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The position of the next batch, and what it depends on."""
-        return {**self.sampler.state_dict(), "batch_size": self.batch_size}
+        """The position of the next batch, the same on all ranks, and what it depends on."""
+        return {**self.sampler.state_dict(), "batch_size": self._global_batch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue with the batch after the last one that was handed out.
 
         Raises:
-            DataStateError: the data or the batch size differs.
+            DataStateError: the data or the batch size, that of all ranks together, differs.
         """
-        if state["batch_size"] != self.batch_size:
+        if state["batch_size"] != self._global_batch:
             raise DataStateError(
                 f"the saved position counts batches of {state['batch_size']}, not of "
-                f"{self.batch_size}; resume with the same batch size"
+                f"{self._global_batch}, over all ranks; resume with the same batch size"
             )
         self.sampler.load_state_dict(state)
+
+    @property
+    def _global_batch(self) -> int:
+        return self.batch_size * self.sampler.world
+
+
+class _Seeded(Dataset[Any]):
+    """A dataset whose batches are each fetched under a seed of their own."""
+
+    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
+        self._dataset = dataset
+        self._seed = seed
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        seed_everything(_mix(self._seed, indices[0]) % 2**32)
+        several = getattr(self._dataset, "__getitems__", None)
+        if several is not None:
+            return list(several(indices))
+        return [self._dataset[index] for index in indices]
 
 
 def _mix(*numbers: int) -> int:

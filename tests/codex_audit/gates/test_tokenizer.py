@@ -33,7 +33,7 @@ def test_the_reference_kit_passes_every_check(tmp_path: Path) -> None:
     assert list(checks) == ALL_CHECKS
     assert {check.verdict for check in report.checks} == {Verdict.PASS}
     assert report.facts["subject"] == {"name": "codex_ml", "in_tree": True}
-    assert checks["round_trip"].evidence[0].path == "src/codex_ml/tokenization.py"
+    assert checks["round_trip"].evidence[0].path == "src/codex_ml/tokenization/huggingface.py"
     assert "tokenizers" in report.tools
 
 

@@ -1,0 +1,151 @@
+"""`python -m codex_ml.evaluation`: exit 0 if all thresholds hold, 1 if not, 2 for bad input."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.evaluation.bootstrap import Resampling
+from codex_ml.evaluation.harness import (
+    Predict,
+    evaluate,
+    predictions_of,
+    read_predictions,
+    save_evaluation,
+)
+from codex_ml.evaluation.tasks import EvaluationError, read_task
+from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.shards import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate a model, or predictions that were made before, on a task of local files."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        how = Resampling(
+            method=options.interval,
+            confidence=options.confidence,
+            resamples=options.resamples,
+            seed=options.seed,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        results = _results(options, how)
+        if options.out:
+            save_evaluation(results, options.out)
+    except (EvaluationError, ManifestError, ModuleNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    print(_shown(results))
+    return 0 if results["passed"] else 1
+
+
+def load_model(reference: str, checkpoint: Path | None) -> Predict:
+    """Call `package.module:factory` with the checkpoint's path and return what it makes.
+
+    Raises:
+        EvaluationError: there is no such module or function, or it makes nothing to call.
+    """
+    where, _, name = reference.partition(":")
+    if not where or not name:
+        raise EvaluationError(f"--model {reference}: write it as package.module:factory")
+    try:
+        factory = getattr(importlib.import_module(where), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{where}.".startswith(f"{error.name}."):
+            raise
+        raise EvaluationError(f"--model {reference}: there is no module {error.name!r}") from error
+    if not callable(factory):
+        raise EvaluationError(f"--model {reference}: {where} has no function {name!r}")
+    predict: Predict = factory(checkpoint)
+    if not callable(predict):
+        raise EvaluationError(f"--model {reference}: it must return a function of rows")
+    return predict
+
+
+def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
+    task = read_task(options.task)
+    if options.predictions:
+        predictions = read_predictions(options.predictions)
+        digest = hashlib.sha256(options.predictions.read_bytes()).hexdigest()
+        source = {"predictions": options.predictions.name, "sha256": digest}
+    else:
+        model = load_model(options.model, options.checkpoint)
+        predictions = predictions_of(task, model, batch_size=options.batch_size)
+        checkpoint = str(options.checkpoint) if options.checkpoint else None
+        source = {"model": options.model, "checkpoint": checkpoint}
+    if options.save_predictions:
+        lines = (json.dumps(row.values, allow_nan=False) + "\n" for row in predictions)
+        options.save_predictions.write_text("".join(lines), encoding="utf-8")
+    results = evaluate(task, predictions, thresholds=options.threshold, resampling=how)
+    return {**results, "source": source}
+
+
+def _shown(results: dict[str, Any]) -> str:
+    lines = [f"{results['task']['name']}: {results['examples']} examples"]
+    share = f"{results['resampling']['confidence']:.0%}"
+    for name, found in results["metrics"].items():
+        ends = found["note"] or f"{share} {found['low']:.6g} to {found['high']:.6g}"
+        value = "undefined" if found["value"] is None else f"{found['value']:.6g}"
+        lines.append(f"  {name} {value} ({ends})")
+    lines += [
+        f"  {'holds' if entry['passed'] else 'FAILS'}: {entry['threshold']}"
+        for entry in results["thresholds"]
+    ]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m codex_ml.evaluation", description=__doc__)
+    add = parser.add_argument
+    add("--task", type=Path, required=True, help="the task's TOML file")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--predictions", type=Path, help="a JSONL or CSV file of predictions")
+    source.add_argument("--model", help="package.module:factory, called with the checkpoint's path")
+    add("--checkpoint", type=Path, help="what the factory is given; None without it")
+    add("--batch-size", type=_positive, default=32, help="rows that the model gets at a time")
+    add("--out", type=Path, help="where the results go, as JSON")
+    add("--save-predictions", type=Path, help="where the predictions go, as JSONL")
+    add(
+        "--threshold",
+        type=_threshold,
+        action="append",
+        default=[],
+        metavar="'METRIC[.low|.high] >= NUMBER'",
+        help="what has to hold for exit code 0; may be repeated",
+    )
+    add("--interval", choices=("percentile", "bca"), default="percentile")
+    add("--confidence", type=float, default=0.95)
+    add("--resamples", type=int, default=1000)
+    add("--seed", type=int, default=0)
+    return parser
+
+
+def _threshold(text: str) -> Threshold:
+    try:
+        return Threshold.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Rows and predictions matched, metrics computed, thresholds judged, all as one JSON value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.environment import git_state
+from codex_ml.evaluation.bootstrap import Resampling, interval
+from codex_ml.evaluation.metrics import METRICS
+from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
+from codex_ml.shards import Row, parse
+
+if TYPE_CHECKING:
+    from codex_ml.evaluation.thresholds import Threshold
+
+FORMAT = "codex-ml-evaluation"
+FORMAT_VERSION = 1
+
+Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]]
+"""rows -> for each, in order, what the metrics need: "prediction", "score", "nll", "tokens"."""
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "sacrebleu", "torch")
+
+
+def evaluate(
+    task: Task,
+    predictions: Sequence[Row],
+    *,
+    thresholds: Sequence[Threshold] = (),
+    resampling: Resampling | None = None,
+) -> dict[str, Any]:
+    """Judge predictions on a task.
+
+    Args:
+        task: from `read_task`.
+        predictions: from `read_predictions` or `predictions_of`, in any order.
+        thresholds: besides those of the task.
+        resampling: how intervals are made.
+
+    Returns:
+        The results as JSON values. `passed` says whether all thresholds hold; the same input
+        and seed give the same results.
+
+    Raises:
+        EvaluationError: a row or prediction is missing or wrong; the message says where.
+        ManifestError: the data is not what its manifest says.
+        ModuleNotFoundError: a metric's library is not installed.
+    """
+    how = resampling or Resampling()
+    wanted = (*task.thresholds, *thresholds)
+    _check_names(task, wanted)
+    rows = list(task.manifest.rows())
+    if not rows:
+        raise EvaluationError(f"{task.manifest.path}: shards: no rows to evaluate on")
+    pairs = _paired(task, rows, predictions)
+    clusters = [str(field(row, task.cluster)) for row in rows] if task.cluster else None
+    units = len(pairs) if clusters is None else clusters
+    found = {name: interval(METRICS[name](pairs, task.target), units, how) for name in task.metrics}
+    judged = [
+        {
+            "threshold": str(threshold),
+            "found": getattr(found[threshold.metric], threshold.part),
+            "passed": threshold.passes(found[threshold.metric]),
+        }
+        for threshold in wanted
+    ]
+    commit, dirty = git_state()
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "task": {"name": task.name, "file": task.path.name, "sha256": task.sha256},
+        "data": {"manifest": task.manifest.path.name, "sha256": task.manifest.sha256},
+        "examples": len(pairs),
+        "clusters": len(set(clusters)) if clusters is not None else None,
+        "resampling": asdict(how),
+        "metrics": {name: asdict(one) for name, one in found.items()},
+        "thresholds": judged,
+        "passed": all(entry["passed"] for entry in judged),
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "packages": _versions(),
+    }
+
+
+def save_evaluation(results: Mapping[str, Any], path: Path) -> None:
+    """Write the results of `evaluate` as JSON.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_predictions(path: Path) -> list[Row]:
+    """The predictions in a JSONL or CSV file, one a row with the row's id.
+
+    Raises:
+        EvaluationError: it cannot be read.
+        ManifestError: a line of it is no row.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    return list(parse(content, path))
+
+
+def predictions_of(task: Task, predict: Predict, *, batch_size: int = 32) -> list[Row]:
+    """What a model says to each row of a task.
+
+    Args:
+        task: from `read_task`.
+        predict: rows -> for each, in order, the keys that the task's metrics need.
+        batch_size: rows that it is given at a time.
+
+    Raises:
+        EvaluationError: it gives another number of predictions than it was given rows.
+        ManifestError: the data is not what its manifest says.
+    """
+    made: list[Row] = []
+    rows = task.manifest.rows()
+    while batch := list(islice(rows, batch_size)):
+        answers = predict([row.values for row in batch])
+        if len(answers) != len(batch):
+            raise EvaluationError(
+                f"{batch[0].place}: the model gave {len(answers)} predictions for {len(batch)} rows"
+            )
+        for row, answer in zip(batch, answers, strict=True):
+            values = {task.id: field(row, task.id), **answer}
+            made.append(Row(values, Path("<model>"), len(made) + 1))
+    return made
+
+
+def _check_names(task: Task, thresholds: Sequence[Threshold]) -> None:
+    for name in task.metrics:
+        if name not in METRICS:
+            known = ", ".join(METRICS)
+            raise EvaluationError(f"{task.path}: metrics: no metric {name!r}; there are {known}")
+    for threshold in thresholds:
+        if threshold.metric not in task.metrics:
+            raise EvaluationError(
+                f"threshold {threshold}: the task {task.path} computes {', '.join(task.metrics)}"
+            )
+
+
+def _paired(task: Task, rows: Sequence[Row], predictions: Sequence[Row]) -> list[Pair]:
+    by_id: dict[str, Row] = {}
+    for prediction in predictions:
+        earlier = by_id.setdefault(_id(prediction, task), prediction)
+        if earlier is not prediction:
+            raise EvaluationError(f"{prediction.place}: {task.id}: also that of {earlier.place}")
+    pairs: list[Pair] = []
+    seen: dict[str, Row] = {}
+    for row in rows:
+        name = _id(row, task)
+        if seen.setdefault(name, row) is not row:
+            raise EvaluationError(f"{row.place}: {task.id}: also that of {seen[name].place}")
+        if name not in by_id:
+            raise EvaluationError(f"{row.place}: {task.id}: no prediction for {name!r}")
+        pairs.append(Pair(row, by_id[name]))
+    foreign = next((row for name, row in by_id.items() if name not in seen), None)
+    if foreign is not None:
+        raise EvaluationError(f"{foreign.place}: {task.id}: the task has no such row")
+    return pairs
+
+
+def _id(row: Row, task: Task) -> str:
+    return str(field(row, task.id))  # of a CSV file 7 is "7"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

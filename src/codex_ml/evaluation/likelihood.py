@@ -1,0 +1,87 @@
+"""How likely a language model finds texts: what perplexity and bits per byte are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from codex_ml.evaluation.tasks import EvaluationError
+from codex_ml.tokenization.batches import pad
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from codex_ml.evaluation.harness import Predict
+    from codex_ml.tokenization.protocol import Tokenizer
+
+
+def language_model(
+    model: nn.Module, tokenizer: Tokenizer, *, context: int, key: str = "text"
+) -> Predict:
+    """What to give `evaluate` for a causal language model.
+
+    Every token after a text's first is predicted once. A text longer than `context` is cut
+    into windows that share one token, whose first predictions see less of the text: the
+    perplexity is then an upper bound
+    (https://huggingface.co/docs/transformers/perplexity, without its overlapping strides).
+
+    Args:
+        model: ids [batch, length] -> logits [batch, length, vocabulary], or an output with
+            `.logits`; causal, so that padding on the right changes nothing before it.
+        tokenizer: gives the ids; texts are encoded with its special tokens.
+        context: the greatest length that the model takes.
+        key: the key of the rows' text.
+
+    Returns:
+        rows -> for each {"nll": nats, "tokens": predicted, "bytes": UTF-8 bytes of its text}.
+    """
+
+    def predict(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        texts = [_text(row, key) for row in rows]
+        windows, owners = [], []
+        for number, text in enumerate(texts):
+            ids = tokenizer.encode(text)
+            for start in range(0, len(ids) - 1, context):
+                windows.append(ids[start : start + context + 1])
+                owners.append(number)
+        nats, tokens = [0.0] * len(texts), [0] * len(texts)
+        if windows:
+            losses = negative_log_likelihood(model, windows, tokenizer.pad_id)
+            for owner, window, loss in zip(owners, windows, losses.tolist(), strict=True):
+                nats[owner] += loss
+                tokens[owner] += len(window) - 1
+        return [
+            {"nll": nll, "tokens": count, "bytes": len(text.encode())}
+            for nll, count, text in zip(nats, tokens, texts, strict=True)
+        ]
+
+    return predict
+
+
+def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_id: int) -> Tensor:
+    """Nats of each window's ids after its first, in float64 [windows]; the mode is kept."""
+    batch = pad(windows, pad_id)
+    device = next(model.parameters()).device
+    ids = torch.tensor(batch.ids, device=device)
+    mask = torch.tensor(batch.mask, device=device)[:, 1:]
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            output = model(ids[:, :-1])
+    finally:
+        for module, training in modes:
+            module.training = training
+    logits = output if isinstance(output, torch.Tensor) else output.logits
+    losses = functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
+    return (losses.double() * mask).sum(dim=1).cpu()
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    if not isinstance(row.get(key), str):
+        raise EvaluationError(f"{key}: missing or no text in the row {dict(row)}")
+    return str(row[key])

@@ -1,0 +1,206 @@
+"""The metrics: each a function of how much every example counts, so that it can be resampled.
+
+scikit-learn computes those of classes and numbers (it has weights, and loads in a third of
+torchmetrics' time), sacrebleu BLEU (Post, "A Call for Clarity in Reporting BLEU Scores",
+WMT 2018; its tokenisation 13a). Neither is imported before one of its metrics is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codex_ml import optional
+from codex_ml.evaluation.tasks import EvaluationError, Pair, field, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    Weights = NDArray[np.float64]
+    Statistic = Callable[[Weights], float]
+    Metric = Callable[[Sequence[Pair], str | None], Statistic]
+
+
+def accuracy(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Share of predictions that equal the target; for text the exact match."""
+    true, predicted = _classes(pairs, target)
+    score = _sklearn().accuracy_score
+    return lambda weights: float(score(true, predicted, sample_weight=weights))
+
+
+def f1_macro(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Unweighted mean of the F1 of all classes that occur; 0 for one never rightly predicted."""
+    true, predicted = _classes(pairs, target)
+    score = _sklearn().f1_score
+
+    def statistic(weights: Weights) -> float:
+        kept = weights > 0  # a class that was not drawn is not one with an F1 of 0
+        return float(
+            score(
+                true[kept],
+                predicted[kept],
+                average="macro",
+                sample_weight=weights[kept],
+                zero_division=0,
+            )
+        )
+
+    return statistic
+
+
+def roc_auc(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Area under the ROC curve of `score`, for targets 0 and 1; undefined for one class."""
+    true = _numbers([pair.example for pair in pairs], _named(target, "roc_auc"))
+    other = np.flatnonzero(~np.isin(true, (0, 1)))
+    if other.size:
+        place = pairs[int(other[0])].example.place
+        raise EvaluationError(f"{place}: {target}: roc_auc takes targets 0 and 1")
+    scores = _numbers([pair.prediction for pair in pairs], "score")
+    area = _sklearn().roc_auc_score
+
+    def statistic(weights: Weights) -> float:
+        kept = weights > 0
+        if len(np.unique(true[kept])) == 1:
+            return math.nan
+        return float(area(true[kept], scores[kept], sample_weight=weights[kept]))
+
+    return statistic
+
+
+def mae(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Mean absolute error, in the target's unit."""
+    true, predicted = _quantities(pairs, target, "mae")
+    error = _sklearn().mean_absolute_error
+    return lambda weights: float(error(true, predicted, sample_weight=weights))
+
+
+def rmse(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Root of the mean squared error, in the target's unit."""
+    true, predicted = _quantities(pairs, target, "rmse")
+    error = _sklearn().root_mean_squared_error
+    return lambda weights: float(error(true, predicted, sample_weight=weights))
+
+
+def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Corpus BLEU, 0 to 100, against one reference or a list of them."""
+    library = optional.load("sacrebleu.metrics", extra="evaluation").BLEU
+    scorer = library(effective_order=True)  # as sacrebleu asks for single sentences
+    key = _named(target, "bleu")
+    counts = []
+    for pair in pairs:
+        reference, said = field(pair.example, key), field(pair.prediction, "prediction")
+        references = reference if isinstance(reference, list) else [reference]
+        for text in references:
+            _demand_text(text, pair.example.place, key)
+        _demand_text(said, pair.prediction.place, "prediction")
+        one = scorer.sentence_score(said, references)
+        counts.append([*one.counts, *one.totals, one.sys_len, one.ref_len])
+    table = np.asarray(counts, dtype=np.float64)
+    order = scorer.max_ngram_order
+
+    def statistic(weights: Weights) -> float:
+        # Corpus BLEU is a function of the sums of the sentences' counts.
+        sums = _weighted(weights, table)
+        score = library.compute_bleu(
+            correct=list(sums[:order]),
+            total=list(sums[order : 2 * order]),
+            sys_len=int(sums[-2]),
+            ref_len=int(sums[-1]),
+            smooth_method="exp",
+        )
+        return float(score.score)
+
+    return statistic
+
+
+def perplexity(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Exp of the mean negative log-likelihood a token: of `nll` in nats, summed over `tokens`."""
+    del target
+    return _rate(pairs, "tokens", math.exp)
+
+
+def bits_per_byte(pairs: Sequence[Pair], target: str | None) -> Statistic:
+    """Negative log-likelihood in bits a byte of text: comparable between tokenizers."""
+    del target
+    return _rate(pairs, "bytes", lambda nats: nats / math.log(2))
+
+
+METRICS: dict[str, Metric] = {
+    metric.__name__: metric
+    for metric in (accuracy, f1_macro, roc_auc, mae, rmse, bleu, perplexity, bits_per_byte)
+}
+
+
+def _rate(pairs: Sequence[Pair], per: str, scale: Callable[[float], float]) -> Statistic:
+    rows = [pair.prediction for pair in pairs]
+    nats, units = _numbers(rows, "nll"), _numbers(rows, per)
+    # An end token is predicted, and has no bytes.
+    wrong = np.flatnonzero((units < 0) | (units == 0) & (nats != 0) & (per == "tokens"))
+    if wrong.size:
+        row = rows[int(wrong[0])]
+        raise EvaluationError(f"{row.place}: {per}: {row.values[per]} {per} for an nll")
+
+    def statistic(weights: Weights) -> float:
+        size = _weighted(weights, units)
+        return scale(float(_weighted(weights, nats) / size)) if size else math.nan
+
+    return statistic
+
+
+def _weighted(weights: Weights, values: Weights) -> Any:
+    """The weighted sum over examples; not by BLAS, whose sums vary with its threads."""
+    return (weights * values.T).sum(axis=-1)
+
+
+def _classes(
+    pairs: Sequence[Pair], target: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Targets and predictions as numbers of classes."""
+    key = _named(target, "this metric")
+    numbers: dict[Any, int] = {}
+    rows = []
+    for pair in pairs:
+        true, predicted = field(pair.example, key), field(pair.prediction, "prediction")
+        for value, place, name in (
+            (true, pair.example.place, key),
+            (predicted, pair.prediction.place, "prediction"),
+        ):
+            if not isinstance(value, str | int):
+                raise EvaluationError(f"{place}: {name}: a class is text or a whole number")
+        if type(true) is not type(predicted):
+            raise EvaluationError(
+                f"{pair.prediction.place}: prediction: {predicted!r} and the target {true!r} "
+                f"({pair.example.place}) are of different types and never equal"
+            )
+        rows.append([numbers.setdefault(value, len(numbers)) for value in (true, predicted)])
+    table = np.asarray(rows, dtype=np.int64)
+    return table[:, 0], table[:, 1]
+
+
+def _quantities(pairs: Sequence[Pair], target: str | None, metric: str) -> tuple[Weights, Weights]:
+    key = _named(target, metric)
+    true = _numbers([pair.example for pair in pairs], key)
+    return true, _numbers([pair.prediction for pair in pairs], "prediction")
+
+
+def _numbers(rows: Sequence[Any], key: str) -> Weights:
+    return np.asarray([number(row, key) for row in rows], dtype=np.float64)
+
+
+def _named(target: str | None, metric: str) -> str:
+    if target is None:
+        raise EvaluationError(f"target: {metric} needs one; name its key in the task")
+    return target
+
+
+def _demand_text(value: object, place: str, key: str) -> None:
+    if not isinstance(value, str):
+        raise EvaluationError(f"{place}: {key}: must be text, not {value!r}")
+
+
+def _sklearn() -> Any:
+    return optional.load("sklearn.metrics", extra="evaluation")

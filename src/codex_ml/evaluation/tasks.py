@@ -1,0 +1,140 @@
+"""A task: which rows, what counts as right, which metrics; read from a TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.shards import Manifest, Row, read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class EvaluationError(ValueError):
+    """Input that cannot be evaluated; the message names file, line and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is evaluated.
+
+    Attributes:
+        path: the task's file; its name goes into the results.
+        sha256: the hash of that file.
+        name: what the task is called.
+        manifest: the rows, as shards that are verified when they are read.
+        metrics: names in `codex_ml.evaluation.metrics.METRICS`.
+        id: the key of a row that identifies it, in the data and in the predictions.
+        target: the key of what is right; None for metrics that need none, as perplexity.
+        cluster: the key of the group (a document, a speaker, a patient) whose rows are not
+            independent of each other; intervals then come from resampling whole groups.
+        thresholds: what has to hold.
+    """
+
+    path: Path
+    sha256: str
+    name: str
+    manifest: Manifest
+    metrics: tuple[str, ...]
+    id: str
+    target: str | None
+    cluster: str | None
+    thresholds: tuple[Threshold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A row of the data and the prediction for it."""
+
+    example: Row
+    prediction: Row
+
+
+_KEYS: dict[str, type] = {
+    "name": str,
+    "manifest": str,
+    "metrics": list,
+    "id": str,
+    "target": str,
+    "cluster": str,
+    "thresholds": list,
+}
+_REQUIRED = ("name", "manifest", "metrics")
+
+
+def read_task(path: Path) -> Task:
+    """Read a task; its manifest's path starts from the task's directory.
+
+    Raises:
+        EvaluationError: it cannot be read, or a key is unknown, missing or of another type.
+        ManifestError: so is the manifest.
+    """
+    try:
+        content = path.read_bytes()
+        document = tomllib.loads(content.decode())
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise EvaluationError(f"{path}: not TOML ({error})") from error
+    _check(path, document)
+    try:
+        thresholds = tuple(Threshold.parse(text) for text in document.get("thresholds", []))
+    except ValueError as error:
+        raise EvaluationError(f"{path}: thresholds: {error}") from error
+    return Task(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        name=document["name"],
+        manifest=read_manifest(path.parent / document["manifest"]),
+        metrics=tuple(document["metrics"]),
+        id=document.get("id", "id"),
+        target=document.get("target"),
+        cluster=document.get("cluster"),
+        thresholds=thresholds,
+    )
+
+
+def _check(path: Path, document: dict[str, Any]) -> None:
+    for key, value in document.items():
+        kind = _KEYS.get(key)
+        if kind is None:
+            raise EvaluationError(f"{path}: {key}: unknown; the keys are {', '.join(_KEYS)}")
+        if not isinstance(value, kind):
+            raise EvaluationError(f"{path}: {key}: must be of type {kind.__name__}")
+        if isinstance(value, list) and not (value and all(isinstance(e, str) for e in value)):
+            raise EvaluationError(f"{path}: {key}: must be a list of at least one string")
+    for key in _REQUIRED:
+        if key not in document:
+            raise EvaluationError(f"{path}: {key}: missing")
+
+
+def field(row: Row, key: str) -> Any:
+    """A row's value.
+
+    Raises:
+        EvaluationError: it has none.
+    """
+    if row.values.get(key) is None:
+        raise EvaluationError(f"{row.place}: {key}: missing")
+    return row.values[key]
+
+
+def number(row: Row, key: str) -> float:
+    """A row's value as a finite number; of a CSV file it is text.
+
+    Raises:
+        EvaluationError: it is none.
+    """
+    value = field(row, key)
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise EvaluationError(f"{row.place}: {key}: {value!r} is not a finite number")
+    return found

@@ -1,0 +1,30 @@
+"""Packages that only some parts of the kit need, imported when such a part is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def load(name: str, *, extra: str) -> ModuleType:
+    """The module `name`, imported now.
+
+    Args:
+        name: its dotted name.
+        extra: the extra of this distribution that installs its package.
+
+    Raises:
+        ModuleNotFoundError: its package is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise ModuleNotFoundError(
+            f"No module named {name!r}; install it with: pip install 'codex-audit[{extra}]'",
+            name=name,
+        ) from error

@@ -1,0 +1,225 @@
+"""Files of rows under a manifest: path, rows, bytes and SHA-256 of each, verified when opened."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+FORMAT = "codex-ml-data"
+FORMAT_VERSION = 1
+
+
+class ManifestError(ValueError):
+    """A manifest or shard that is not what it should be; the message names file and key or line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file: its path from the manifest's directory, rows, bytes and SHA-256 in hex."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row and where it stands, for error messages: `file:line`."""
+
+    values: dict[str, Any]
+    file: Path
+    line: int
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The shards of a data set; `path` is the manifest's own file, `sha256` its hash."""
+
+    path: Path
+    shards: tuple[Shard, ...]
+    sha256: str
+
+    @property
+    def rows_in_all(self) -> int:
+        """Rows of all shards together."""
+        return sum(shard.rows for shard in self.shards)
+
+    def read(self, shard: Shard) -> bytes:
+        """The content of one shard, verified before any of it is used.
+
+        Raises:
+            ManifestError: it is missing, or its bytes are not those of the manifest.
+        """
+        path = self.path.parent / shard.path
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+        remedy = "restore the file, or write the manifest anew if the change is meant"
+        if len(content) != shard.bytes:
+            raise ManifestError(
+                f"{path}: bytes is {len(content)}, and {self.path} says {shard.bytes}; {remedy}"
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != shard.sha256:
+            raise ManifestError(
+                f"{path}: sha256 is {digest}, and {self.path} says {shard.sha256}; {remedy}"
+            )
+        return content
+
+    def rows(self) -> Iterator[Row]:
+        """All rows of JSONL and CSV shards, shard by shard, each verified when it is opened.
+
+        Raises:
+            ManifestError: a shard is not what the manifest says, or a line is no row.
+        """
+        for shard in self.shards:
+            file = self.path.parent / shard.path
+            count = 0
+            for row in parse(self.read(shard), file):
+                count += 1
+                yield row
+            if count != shard.rows:
+                raise ManifestError(f"{file}: rows is {count}, and {self.path} says {shard.rows}")
+
+
+def parse(content: bytes, file: Path) -> Iterator[Row]:
+    """The rows of a `.jsonl` or `.csv` file; a CSV file's values are strings.
+
+    Args:
+        content: the file's bytes, UTF-8.
+        file: its path, whose suffix says what it is.
+
+    Raises:
+        ManifestError: another suffix, another encoding, or a line that is no row.
+    """
+    readers = {".jsonl": _jsonl, ".csv": _csv}
+    if file.suffix not in readers:
+        raise ManifestError(f"{file}: its rows cannot be read; {' and '.join(readers)} files can")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ManifestError(f"{file}:{line}: not UTF-8 ({error.reason})") from error
+    return readers[file.suffix](text, file)
+
+
+def _jsonl(text: str, file: Path) -> Iterator[Row]:
+    # Not splitlines(), which also cuts at characters that JSON allows inside a string.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise ManifestError(f"{file}:{number}: not JSON ({error})") from error
+        if not isinstance(values, dict):
+            raise ManifestError(f"{file}:{number}: a row is an object, not {line.strip()[:40]}")
+        yield Row(values, file, number)
+
+
+def _csv(text: str, file: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        doubled = [name for name in header if header.count(name) > 1]
+        if doubled:
+            raise ManifestError(f"{file}:1: two columns are named {doubled[0]!r}")
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise ManifestError(
+                    f"{file}:{reader.line_num}: {len(cells)} cells under {len(header)} columns"
+                )
+            yield Row(dict(zip(header, cells, strict=True)), file, reader.line_num)
+    except csv.Error as error:
+        raise ManifestError(f"{file}:{reader.line_num}: not CSV ({error})") from error
+
+
+def write_manifest(
+    path: Path, shards: Iterable[Path], *, count: Callable[[Path], int] | None = None
+) -> Manifest:
+    """Describe `shards` in a manifest at `path`, written aside and renamed.
+
+    Args:
+        path: the manifest's file; the shards lie in its directory or below.
+        shards: the files, in the order in which they are to be read.
+        count: the rows of a file; None counts those of JSONL and CSV files.
+
+    Raises:
+        ManifestError: a shard lies elsewhere or cannot be counted.
+        OSError: a file cannot be read or written.
+    """
+    described = []
+    for file in shards:
+        if not file.resolve().is_relative_to(path.parent.resolve()):
+            raise ManifestError(f"{file}: not below {path.parent}, the manifest's directory")
+        content = file.read_bytes()
+        rows = count(file) if count else sum(1 for _ in parse(content, file))
+        name = file.resolve().relative_to(path.parent.resolve()).as_posix()
+        described.append(Shard(name, rows, len(content), hashlib.sha256(content).hexdigest()))
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "shards": [asdict(shard) for shard in described],
+    }
+    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return read_manifest(path)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; its shards are verified when they are opened, not here.
+
+    Raises:
+        ManifestError: it cannot be read, is of another format, or a key is missing or wrong.
+    """
+    try:
+        content = path.read_bytes()
+        document = json.loads(content)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ManifestError(f"{path}: not JSON ({error})") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ManifestError(f"{path}: format: not {FORMAT!r}; write one with write_manifest")
+    if document.get("format_version") != FORMAT_VERSION:
+        raise ManifestError(
+            f"{path}: format_version: {document.get('format_version')}, and this version reads "
+            f"{FORMAT_VERSION}"
+        )
+    entries = document.get("shards")
+    if not isinstance(entries, list) or not entries:
+        raise ManifestError(f"{path}: shards: must be a list of at least one shard")
+    shards = tuple(_shard(entry, f"{path}: shards[{i}]") for i, entry in enumerate(entries))
+    return Manifest(path, shards, hashlib.sha256(content).hexdigest())
+
+
+def _shard(entry: object, where: str) -> Shard:
+    keys = {"path": str, "rows": int, "bytes": int, "sha256": str}
+    if not isinstance(entry, dict):
+        raise ManifestError(f"{where}: must be an object with {', '.join(keys)}")
+    for key, kind in keys.items():
+        if type(entry.get(key)) is not kind:
+            raise ManifestError(f"{where}.{key}: must be of type {kind.__name__}")
+    path = PurePosixPath(entry["path"])
+    if path.is_absolute() or ".." in path.parts:
+        raise ManifestError(f"{where}.path: {path} leads out of the manifest's directory")
+    return Shard(**{key: entry[key] for key in keys})

@@ -1,0 +1,180 @@
+"""What the rest of the kit asks of a tokenizer, and what all adapters share."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from codex_ml import optional
+from codex_ml.tokenization.batches import Batch, pad
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
+
+Side = Literal["left", "right"]
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back."""
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of ids, special ones included: all ids are smaller."""
+
+    @property
+    @abstractmethod
+    def pad_id(self) -> int:
+        """The id that fills rows of a batch."""
+
+    @property
+    @abstractmethod
+    def special_ids(self) -> dict[str, int]:
+        """Special token -> id."""
+
+    @abstractmethod
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """The ids of `text`, between the begin and end tokens if `special`."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+
+    @abstractmethod
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        *,
+        special: bool = True,
+        max_length: int | None = None,
+        pad_to: int | None = None,
+        padding_side: Side = "right",
+        truncation_side: Side = "right",
+    ) -> Batch:
+        """The ids of several texts as one padded batch."""
+
+    @abstractmethod
+    def save(self, path: Path) -> str:
+        """Write it to `path` and return its hash.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+
+class Adapter(Tokenizer):
+    """A library's tokenizer behind the protocol; special tokens that occur in a text are text.
+
+    So no input can forge the end of a document.
+
+    Attributes:
+        kind: names the adapter in a saved tokenizer.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `load` needs besides the file, as JSON values."""
+        return {}
+
+    @abstractmethod
+    def _overhead(self) -> int:
+        """How many special tokens a single text gets."""
+
+    @abstractmethod
+    def _rows(
+        self, texts: list[str], *, special: bool, max_length: int | None, side: Side
+    ) -> list[list[int]]:
+        """The ids of each text, cut at `side` to `max_length`, special tokens kept."""
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """The ids of `text`, between the begin and end tokens if `special`."""
+        return self._rows([text], special=special, max_length=None, side="right")[0]
+
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        *,
+        special: bool = True,
+        max_length: int | None = None,
+        pad_to: int | None = None,
+        padding_side: Side = "right",
+        truncation_side: Side = "right",
+    ) -> Batch:
+        """The ids of several texts as one batch.
+
+        Args:
+            texts: any number of texts.
+            special: put each between the begin and end tokens.
+            max_length: cut longer texts so that they have at most this many ids; the begin
+                and end tokens stay.
+            pad_to: the length of every row, at least the longest text's; None pads to that.
+            padding_side: where rows are filled; "left" for generation by a decoder.
+            truncation_side: where longer texts lose what is too much.
+
+        Raises:
+            ValueError: `max_length` has no room for the special tokens, or a text is longer
+                than `pad_to`.
+        """
+        overhead = self._overhead() if special else 0
+        if max_length is not None and max_length <= overhead:
+            raise ValueError(
+                f"max_length={max_length}: {overhead} special tokens leave no room for text"
+            )
+        rows = self._rows(list(texts), special=special, max_length=max_length, side=truncation_side)
+        return pad(rows, self.pad_id, length=pad_to, side=padding_side)
+
+
+def framed(
+    rows: list[list[int]],
+    *,
+    begin: list[int],
+    end: list[int],
+    max_length: int | None,
+    side: Side,
+) -> list[list[int]]:
+    """Rows cut at `side` and put between `begin` and `end`, at most `max_length` ids in all."""
+    if max_length is not None:
+        room = max_length - len(begin) - len(end)
+        rows = [row[:room] if side == "right" else row[max(0, len(row) - room) :] for row in rows]
+    return [begin + row + end for row in rows]
+
+
+def verified(path: Path, expected_hash: str | None) -> bytes:
+    """The content of a tokenizer's file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: its SHA-256 is not `expected_hash`.
+    """
+    content = path.read_bytes()
+    demand(path, hashlib.sha256(content).hexdigest(), expected_hash)
+    return content
+
+
+def demand(path: Path, found: str, expected: str | None) -> None:
+    """Refuse another hash than the expected one.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{path}: its SHA-256 is {found}, not {expected}: another tokenizer than "
+            "the model was trained with; restore that file"
+        )
+
+
+def library(name: str) -> ModuleType:
+    """A tokenizer library, imported now.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; the message says how to install it.
+    """
+    return optional.load(name, extra="tokenizer" if name == "tokenizers" else "text")

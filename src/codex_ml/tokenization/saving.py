@@ -1,0 +1,100 @@
+"""A tokenizer kept with its model: one directory, one hash, verified when it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from codex_ml.tokenization.huggingface import HuggingFaceTokenizer
+from codex_ml.tokenization.pretrained import TransformersTokenizer
+from codex_ml.tokenization.protocol import Adapter, demand
+from codex_ml.tokenization.spm import SentencePieceTokenizer
+from codex_ml.tokenization.tiktokens import TiktokenTokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = "codex-ml-tokenizer"
+FORMAT_VERSION = 1
+
+_DESCRIPTION = "tokenizer-description.json"
+_ADAPTERS: dict[str, tuple[Any, str]] = {
+    "tokenizers": (HuggingFaceTokenizer, "tokenizer.json"),
+    "transformers": (TransformersTokenizer, "pretrained"),
+    "sentencepiece": (SentencePieceTokenizer, "tokenizer.model"),
+    "tiktoken": (TiktokenTokenizer, "encoding.json"),
+}
+
+
+class TokenizerError(ValueError):
+    """A saved tokenizer that is damaged, foreign, or another than was asked for."""
+
+
+def save_tokenizer(tokenizer: Adapter, directory: Path) -> str:
+    """Write `directory` with the tokenizer's own files and a description with their hash.
+
+    Written aside and renamed; what was there before is replaced. To have it in every
+    checkpoint: `CheckpointStore(..., attach={"tokenizer": partial(save_tokenizer, tokenizer)})`.
+
+    Returns:
+        The SHA-256 of the description, and so of all of it: what `load_tokenizer` demands.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _, name = _ADAPTERS[tokenizer.kind]
+    temporary = directory.with_name(f".{directory.name}.writing")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed while it wrote
+    temporary.mkdir(parents=True)
+    digest = tokenizer.save(temporary / name)
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "kind": tokenizer.kind,
+        "sha256": digest,
+        "settings": tokenizer.settings,
+    }
+    content = (json.dumps(description, indent=2, sort_keys=True) + "\n").encode()
+    (temporary / _DESCRIPTION).write_bytes(content)
+    if directory.exists():
+        shutil.rmtree(directory)
+    temporary.rename(directory)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_tokenizer(directory: Path, *, expected_hash: str | None = None) -> Adapter:
+    """Load what `save_tokenizer` wrote, with the adapter that it was written by.
+
+    Args:
+        directory: the same directory.
+        expected_hash: what `save_tokenizer` returned; None verifies the files against their
+            own description only.
+
+    Raises:
+        ModuleNotFoundError: its library is not installed.
+        OSError: a file cannot be read.
+        TokenizerError: it is damaged, of another format, or not the one expected.
+    """
+    path = directory / _DESCRIPTION
+    content = path.read_bytes()
+    try:
+        demand(path, hashlib.sha256(content).hexdigest(), expected_hash)
+        description = json.loads(content)
+        if not isinstance(description, dict) or description.get("format") != FORMAT:
+            raise TokenizerError(f"{path}: format: not {FORMAT!r}; write it with save_tokenizer")
+        if description.get("format_version") != FORMAT_VERSION:
+            raise TokenizerError(
+                f"{path}: format_version: {description.get('format_version')}, and this version "
+                f"reads {FORMAT_VERSION}"
+            )
+        adapter, name = _ADAPTERS[description["kind"]]
+        loaded: Adapter = adapter.load(
+            directory / name, expected_hash=description["sha256"], **description["settings"]
+        )
+    except KeyError as error:
+        raise TokenizerError(f"{path}: {error.args[0]!r} is missing or unknown") from error
+    except ValueError as error:
+        raise error if isinstance(error, TokenizerError) else TokenizerError(str(error)) from error
+    return loaded
