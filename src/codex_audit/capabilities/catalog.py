@@ -19,8 +19,10 @@ from codex_audit.tree.patterns import name_matcher, union
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
-_NOT_CAPABILITIES = frozenset({"subjects.toml"})
+_NOT_CAPABILITIES = frozenset({"subjects.toml", "mentions.toml"})
 _FRAMEWORKS = "frameworks/"
+# Where documents are read for what they speak of; a list of changes speaks of everything.
+_NO_DOCUMENTS = ("*CHANGELOG*", "*CHANGES*", "*HISTORY*", "*NEWS*", "*LICEN[CS]E*")
 
 
 class CatalogError(ValueError):
@@ -30,6 +32,7 @@ class CatalogError(ValueError):
 class Catalog(msgspec.Struct, frozen=True):
     """All rules; `version` changes with the program and with any rule.
 
+    `mentions`: `capability.criterion` -> signals by which documents speak of it.
     `added` maps each `capability.criterion` that is not shipped to the file that declares it;
     `experimental` are those that are shown and not graded.
     """
@@ -38,6 +41,7 @@ class Catalog(msgspec.Struct, frozen=True):
     capabilities: dict[str, CapabilityRule]
     subjects: dict[str, SubjectRule]
     frameworks: dict[str, FrameworkRule]
+    mentions: dict[str, tuple[Signal, ...]] = {}
     added: dict[str, str] = {}
     experimental: frozenset[str] = frozenset()
 
@@ -51,10 +55,15 @@ class Catalog(msgspec.Struct, frozen=True):
         for framework in self.frameworks.values():
             for signals in (*framework.signals.values(), *framework.removed.values()):
                 yield from deep(signals)
+        for mention in self.mentions.values():
+            yield from mention
 
 
 class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subjects: dict[str, SubjectRule]
+
+
+_Mentions = dict[str, dict[str, tuple[str, ...]]]
 
 
 @cache
@@ -88,8 +97,22 @@ def load_catalog() -> Catalog:
             for name, text in texts.items()
             if name.startswith(_FRAMEWORKS)
         },
+        mentions=_mentions(_read("mentions.toml", texts["mentions.toml"], _Mentions)),
         experimental=doubtful,
     )
+
+
+def _mentions(mentions: _Mentions) -> dict[str, tuple[Signal, ...]]:
+    """The signals that ask documents for expressions: headings, prose and what they show to run."""
+    return {
+        f"{capability}.{criterion}": tuple(
+            msgspec.convert({kind: "*", "value": expression, "not_path": _NO_DOCUMENTS}, Signal)
+            for expression in expressions
+            for kind in ("heading", "prose", "code")
+        )
+        for capability, criteria in mentions.items()
+        for criterion, expressions in criteria.items()
+    }
 
 
 def globs(signal: Signal) -> tuple[str, ...]:
@@ -141,6 +164,8 @@ def check(catalog: Catalog) -> None:
             raise CatalogError(f"signal names the unknown criterion {signal.criterion!r}")
     for framework_id, framework in catalog.frameworks.items():
         _check_framework(f"{_FRAMEWORKS}{framework_id}.toml", framework, known)
+    if unknown := sorted(catalog.mentions.keys() - known):
+        raise CatalogError(f"mentions.toml: unknown criterion {unknown[0]!r}")
     for capability in catalog.capabilities.values():
         for subject in (
             capability.subject,

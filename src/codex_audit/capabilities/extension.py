@@ -72,6 +72,7 @@ def _extended(
         capabilities=capabilities,
         subjects=catalog.subjects,
         frameworks=catalog.frameworks,
+        mentions=catalog.mentions,
         added=added,
         experimental=catalog.experimental,
     )
