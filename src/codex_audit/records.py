@@ -27,6 +27,29 @@ class Proof(StrEnum):
     REFUTED = "refuted"
 
 
+class TestedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The line of a test from which evidence is reached, as far as reading tells.
+
+    Attributes:
+        reaches: the `path:line` of the evidence.
+        through: what is called on the way from the test to the code around the evidence.
+    """
+
+    # A record, no test.
+    __test__ = False
+
+    path: str
+    line: int
+    snippet: str
+    reaches: str
+    through: tuple[str, ...] = ()
+
+    @property
+    def evidence(self) -> Evidence:
+        """The test's line."""
+        return Evidence(self.path, self.line, self.snippet)
+
+
 class Status(StrEnum):
     """The status of a capability."""
 
@@ -43,7 +66,9 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         evidence: the lines that show a met answer, best first; empty unless met.
         reason: why it does not apply or what settings say, or which framework provides it.
+        tested_by: the test that reaches the evidence, if any.
         gap: what is missing, when unmet; `nearest` is the line that comes closest, if any.
+        mentioned: where the documents of an unmet one speak of it, if they do.
         impact, effort: 1 (small) to 3 (large).
         proven_by: `gate:check` whose verdict may confirm or refute the answer.
         experimental: its rule is too often wrong to be graded: the answer is only shown.
@@ -61,10 +86,26 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     gap: str = ""
     nearest: Evidence | None = None
+    mentioned: Evidence | None = None
+    tested_by: TestedBy | None = None
     remedy: str = ""
     proven_by: tuple[str, ...] = ()
     added_by: str = ""
     experimental: bool = False
+
+    @property
+    def rung(self) -> str:
+        """How far it is up the ladder; empty where not even documents speak of it.
+
+        mentioned (in documents only), coded, tested, proven; or refuted.
+        """
+        if self.proof is Proof.REFUTED:
+            return "refuted"
+        if self.answer is Answer.UNMET:
+            return "mentioned" if self.mentioned else ""
+        if self.answer is not Answer.MET:
+            return ""
+        return "coded" if self.proof is Proof.STATIC else str(self.proof)
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):

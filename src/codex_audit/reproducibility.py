@@ -12,7 +12,7 @@ import msgspec
 from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.capabilities.model import Signal
 from codex_audit.outcome import Evidence
-from codex_audit.records import Answer, Reproducibility, Seed
+from codex_audit.records import Answer, Proof, Reproducibility, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,6 +83,26 @@ def checklist(
         recommendations=(),
     )
     return msgspec.structs.replace(found, recommendations=_recommend(found, trains=trains))
+
+
+def after_proofs(
+    found: Reproducibility, capabilities: Mapping[str, Capability], *, trains: bool
+) -> Reproducibility:
+    """The checklist once gates have had their say: what they refuted is not there."""
+    refuted = {
+        f"{capability.id}.{criterion.id}"
+        for capability in capabilities.values()
+        for criterion in capability.criteria.values()
+        if criterion.proof is Proof.REFUTED
+    }
+    left = found
+    if "checkpointing_resume.cpu_rng_restored" in refuted:
+        left = msgspec.structs.replace(left, rng_capture=())
+    if "data_handling.manifest" in refuted:
+        left = msgspec.structs.replace(left, data_manifests=())
+    if left == found:
+        return found
+    return msgspec.structs.replace(left, recommendations=_recommend(left, trains=trains))
 
 
 def _met(

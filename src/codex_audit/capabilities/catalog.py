@@ -25,8 +25,10 @@ from codex_audit.tree.patterns import name_matcher, union
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
-_NOT_CAPABILITIES = frozenset({"subjects.toml", "kinds.toml"})
+_NOT_CAPABILITIES = frozenset({"subjects.toml", "kinds.toml", "mentions.toml"})
 _FRAMEWORKS = "frameworks/"
+# Where documents are read for what they speak of; a list of changes speaks of everything.
+_NO_DOCUMENTS = ("*CHANGELOG*", "*CHANGES*", "*HISTORY*", "*NEWS*", "*LICEN[CS]E*")
 
 
 class CatalogError(ValueError):
@@ -36,6 +38,7 @@ class CatalogError(ValueError):
 class Catalog(msgspec.Struct, frozen=True):
     """All rules; `version` changes with the program and with any rule.
 
+    `mentions`: `capability.criterion` -> signals by which documents speak of it.
     `added` maps each `capability.criterion` that is not shipped to the file that declares it;
     `experimental` are those that are shown and not graded.
     """
@@ -45,6 +48,7 @@ class Catalog(msgspec.Struct, frozen=True):
     subjects: dict[str, SubjectRule]
     frameworks: dict[str, FrameworkRule]
     kinds: dict[str, KindRule]
+    mentions: dict[str, tuple[Signal, ...]] = {}
     added: dict[str, str] = {}
     experimental: frozenset[str] = frozenset()
 
@@ -60,6 +64,8 @@ class Catalog(msgspec.Struct, frozen=True):
         for framework in self.frameworks.values():
             for signals in (*framework.signals.values(), *framework.removed.values()):
                 yield from deep(signals)
+        for mention in self.mentions.values():
+            yield from mention
 
 
 class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +74,9 @@ class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: dict[str, KindRule]
+
+
+_Mentions = dict[str, dict[str, tuple[str, ...]]]
 
 
 @cache
@@ -102,8 +111,22 @@ def load_catalog() -> Catalog:
             if name.startswith(_FRAMEWORKS)
         },
         kinds=_read("kinds.toml", texts["kinds.toml"], _Kinds).kinds,
+        mentions=_mentions(_read("mentions.toml", texts["mentions.toml"], _Mentions)),
         experimental=doubtful,
     )
+
+
+def _mentions(mentions: _Mentions) -> dict[str, tuple[Signal, ...]]:
+    """The signals that ask documents for expressions: headings, prose and what they show to run."""
+    return {
+        f"{capability}.{criterion}": tuple(
+            msgspec.convert({kind: "*", "value": expression, "not_path": _NO_DOCUMENTS}, Signal)
+            for expression in expressions
+            for kind in ("heading", "prose", "code")
+        )
+        for capability, criteria in mentions.items()
+        for criterion, expressions in criteria.items()
+    }
 
 
 def globs(signal: Signal) -> tuple[str, ...]:
@@ -156,6 +179,8 @@ def check(catalog: Catalog) -> None:
     for framework_id, framework in catalog.frameworks.items():
         _check_framework(f"{_FRAMEWORKS}{framework_id}.toml", framework, known)
     _check_kinds(catalog)
+    if unknown := sorted(catalog.mentions.keys() - known):
+        raise CatalogError(f"mentions.toml: unknown criterion {unknown[0]!r}")
     for capability in catalog.capabilities.values():
         for subject in (
             capability.subject,

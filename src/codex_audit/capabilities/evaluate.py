@@ -10,6 +10,7 @@ import msgspec
 from codex_audit.capabilities.frameworks import Frameworks
 from codex_audit.capabilities.grading import grade
 from codex_audit.capabilities.kind import declaration, declare, infer, named_subjects, shown
+from codex_audit.capabilities.ladder import Ladder
 from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.outcome import CapturedError, Evidence
@@ -83,6 +84,7 @@ class _Evaluation:
         self._errors: list[CapturedError] = []
         self._without: frozenset[str] = frozenset()
         self._explained = named_subjects(catalog.kinds)
+        self._ladder: Ladder | None = Ladder(catalog, self._matcher, files, snippet)
 
     def run(self, declared: str | None) -> Verdicts:
         self._kind = self._inferred()
@@ -91,7 +93,10 @@ class _Evaluation:
         trains = self._subject("training")
         capabilities = {}
         for rule in self._catalog.capabilities.values():
-            criteria = {name: self._answer(f"{rule.id}.{name}")[0] for name in rule.criteria}
+            criteria = {
+                name: self._climb(f"{rule.id}.{name}", self._answer(f"{rule.id}.{name}")[0])
+                for name in rule.criteria
+            }
             stubs = self._stubs(rule)
             status = grade(criteria, stubs, trains=trains, not_applicable=rule.id in self._declared)
             capabilities[rule.id] = Capability(
@@ -128,6 +133,25 @@ class _Evaluation:
         line = self._cite(self._matcher.hits(declaration(name)))
         self._kind = declare(self._catalog.kinds, name, self._kind, line)
         self._matcher = Matcher(self._findings, self._met_hits)
+
+    def _climb(self, key: str, criterion: Criterion) -> Criterion:
+        """The criterion with how far it is up the ladder."""
+        if self._ladder is None:
+            return criterion
+        try:
+            return self._ladder.climb(key, criterion)
+        except Exception as error:  # noqa: BLE001 - the answers stand, whoever tested them
+            self._ladder = None  # it would fail for the next one too
+            self._errors.append(
+                capture(
+                    Failure.of(error),
+                    phase=3,
+                    step="capability_signal_extraction",
+                    context=f"whether tests or documents name {key}; it is not asked of others",
+                    root=self._root,
+                )
+            )
+            return criterion
 
     def _answer(self, key: str) -> tuple[Criterion, list[Hit]]:
         if key in self._answers:

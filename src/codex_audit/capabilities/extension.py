@@ -73,6 +73,7 @@ def _extended(
         subjects=catalog.subjects,
         frameworks=catalog.frameworks,
         kinds=catalog.kinds,
+        mentions=catalog.mentions,
         added=added,
         experimental=catalog.experimental,
     )

@@ -12,6 +12,7 @@ import msgspec
 from codex_audit.capabilities.catalog import globs
 from codex_audit.tree.facts import LONG_NAMES, NAME_LIMIT, Fact, Found
 from codex_audit.tree.literals import needed_texts
+from codex_audit.tree.outline import packed
 from codex_audit.tree.patterns import NameIndex, Pattern, PieceIndex, name_matcher, union
 from codex_audit.tree.requirement_facts import lower_bound
 from codex_audit.tree.roles import RANK
@@ -203,6 +204,7 @@ class RoleProbes:
             {number: tuple(places) for number, places in hits.items()},
             tuple(fact for fact in file.facts if fact.kind == "requirement"),
             file.code_lines, file.stubs, file.markers, file.problem, broken,
+            packed(file.outline),
         )  # fmt: skip
 
 

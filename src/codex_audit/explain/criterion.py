@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 ABSENCE = "nothing is found that speaks against it (the criterion is about absence)"
 
+TESTED = (
+    "a test calls the code around a line that meets it, itself or by calls that depend on no "
+    "condition, or runs that script; a file that is no code, where a test opens it"
+)
+
 
 def criterion_text(catalog: Catalog, capability: str, name: str) -> str:
     """All that there is to say of one criterion."""
@@ -50,6 +55,15 @@ def criterion_text(catalog: Catalog, capability: str, name: str) -> str:
         listed("Met where one of these is found", signal_texts(rule.met)),
         listed("Unmet where one of these is found", signal_texts(rule.unless)),
         listed("Met also through", frameworks),
+        listed(
+            "Mentioned where documents only speak of it",
+            [
+                f"in a heading, prose or shown code: /{one.value}/"
+                for one in catalog.mentions.get(key, ())
+                if one.prose
+            ],
+        ),
+        named("Tested where", TESTED),
         named("Closed by", rule.kit),
         named("Accuracy", accuracy_text(key, experimental=key in catalog.experimental)),
         listed("Confirmed or refuted by", proofs)

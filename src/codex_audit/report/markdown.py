@@ -12,6 +12,7 @@ from codex_audit.outcome import Level, Verdict
 from codex_audit.records import Answer, Proof, Status
 from codex_audit.report.escaping import ENVIRONMENT, cell, code, one_line, shorten, text
 from codex_audit.report.formats import Format
+from codex_audit.report.ladder import UNDONE, counted
 from codex_audit.report.quick_wins import quick_wins
 from codex_audit.report.seeds import seeds_by_generator
 from codex_audit.tree.cache import user_cache
@@ -114,7 +115,24 @@ def gap_cell(criterion: Criterion) -> str:
     said = text(criterion.gap if criterion.answer is Answer.UNMET else criterion.reason)
     if criterion.answer is Answer.UNMET and criterion.nearest is not None:
         said = f"{said}<br>nearest: {cite(criterion.nearest)}"
+    if criterion.mentioned is not None:
+        said = f"{said}<br>{place(criterion.mentioned)} {UNDONE}"
     return said
+
+
+def proof_cell(criterion: Criterion) -> str:
+    """How far the answer was shown; what only documents speak of is `mentioned`."""
+    return "mentioned" if criterion.rung == "mentioned" else str(criterion.proof)
+
+
+def tested_cell(criterion: Criterion) -> str:
+    """The test that reaches the evidence, and which line where several are shown."""
+    test = criterion.tested_by
+    if test is None:
+        return ""
+    which = f" reaches {code(test.reaches)}" if len(criterion.evidence) > 1 else ""
+    through = f" through {', '.join(map(code, test.through))}" if test.through else ""
+    return f"tested: {place(test.evidence)}{which}{through}"
 
 
 def counts(document: StatusDocument) -> dict[str, int]:
@@ -211,6 +229,7 @@ def _environment(root: str) -> jinja2.Environment:
             cell,
             cite,
             code,
+            counted,
             counts,
             every_capability,
             evidence_cell,
@@ -218,7 +237,9 @@ def _environment(root: str) -> jinja2.Environment:
             gaps_cell,
             not_applicable,
             open_findings,
+            proof_cell,
             quick_wins,
+            tested_cell,
         ),
         *(place, plural, rest, seconds, seeds_by_generator, shorten, stated, step, text),
     )

@@ -13,6 +13,7 @@ from codex_audit.report.phases import phases
 from codex_audit.report.printable import printable
 from codex_audit.report.proof import weigh
 from codex_audit.report.quick_wins import quick_wins
+from codex_audit.reproducibility import after_proofs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +68,7 @@ def merge(
         provenance=scan.provenance,
         repo_map=scan.repo_map,
         capabilities=capabilities,
-        reproducibility=scan.reproducibility,
+        reproducibility=after_proofs(scan.reproducibility, capabilities, trains=scan.trains),
         quick_wins=quick_wins(capabilities),
         errors=errors,
         gates=gates,

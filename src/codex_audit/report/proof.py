@@ -81,10 +81,12 @@ def judge(criterion: Criterion, checks: Mapping[str, Check]) -> Criterion:
             answer=Answer.UNMET,
             proof=Proof.REFUTED,
             evidence=(),
+            tested_by=None,
             nearest=criterion.evidence[0] if criterion.evidence else criterion.nearest,
             gap=f"{criterion.gap}; {said}" if unmet else said,
         )
     proven = any(check.verdict is Verdict.PASS for check in checks.values())
     if proven and criterion.answer is Answer.MET:
+        # What a gate tried outweighs what a test reaches; the test is still shown.
         return msgspec.structs.replace(criterion, proof=Proof.PROVEN)
     return criterion

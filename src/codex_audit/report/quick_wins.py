@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from codex_audit.capabilities.grading import is_graded
 from codex_audit.records import Answer, Capability, Criterion, Status
 from codex_audit.report.document import QuickWin
+from codex_audit.report.ladder import UNDONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,13 @@ def _win(capability: Capability, criterion: Criterion) -> QuickWin:
         required=criterion.required,
         impact=criterion.impact,
         effort=criterion.effort,
-        what=criterion.gap or criterion.question,
+        what=_what(criterion),
         where=criterion.nearest,
         how=criterion.remedy,
     )
+
+
+def _what(criterion: Criterion) -> str:
+    """The gap; that documents promise it makes it worth more."""
+    gap = criterion.gap or criterion.question
+    return f"{gap}; {criterion.mentioned} {UNDONE}" if criterion.mentioned else gap

@@ -18,6 +18,7 @@ from codex_audit.outcome import fingerprint
 from codex_audit.records import Answer, Status
 from codex_audit.report.document import GateVerdict
 from codex_audit.report.formats import Format
+from codex_audit.report.ladder import properties, told_gap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +72,9 @@ def _criteria_run(
         _criterion_result(capability, criterion, index, prefix)
         for index, (capability, criterion) in enumerate(unmet)
     ]
-    return _run(name, rules, results, _notifications(errors))
+    run = _run(name, rules, results, _notifications(errors))
+    run["properties"] = {"ladder": properties(capabilities)}
+    return run
 
 
 def _gate_run(gate: GateResult) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def _criterion_result(
         if nearest is None
         else (f"{prefix}{nearest.path}", nearest.line, nearest.snippet)
     )
-    gap = (criterion.gap or f"unmet: {criterion.question}").rstrip(".")
+    gap = told_gap(criterion)
     return {
         "ruleId": rule,
         "ruleIndex": index,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.records import Status
 from codex_audit.report.escaping import shorten
+from codex_audit.report.ladder import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +32,7 @@ def summary(document: StatusDocument, paths: Iterable[Path]) -> str:
         names = [each.id for each in document.capabilities.values() if each.status is status]
         if names:
             lines.append(f"  {status:<{status_width}}  {', '.join(names)}")
+    lines += ["", f"Criteria: {counted(document.capabilities)}"]
     if document.projects:
         lines += ["", "Projects", *map(_project_line, document.projects.items())]
     if document.errors:

@@ -99,5 +99,5 @@ def _text_facts(name: str, suffix: str, source: bytes) -> tuple[list[Fact], Prob
 def _with(found: FileFacts, here: Fact, extra: list[Fact]) -> FileFacts:
     return FileFacts(
         found.path, found.role, found.lines, (here, *found.facts, *extra), found.code_lines,
-        found.stubs, found.markers, found.problem,
+        found.stubs, found.markers, found.problem, found.outline,
     )  # fmt: skip

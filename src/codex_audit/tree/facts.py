@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from codex_audit.tree.outline import Outline
+
 TEXT_LIMIT = 300
 LONG_NAMES = frozenset({"file", "string"})  # whose names are texts of their own
 # The parameters of a command can be many, and their defaults are settings.
@@ -64,6 +66,7 @@ class FileFacts(msgspec.Struct, frozen=True):
     stubs: tuple[Noted, ...] = ()
     markers: tuple[Noted, ...] = ()
     problem: Problem | None = None
+    outline: Outline = Outline()
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -74,6 +77,7 @@ class Found(msgspec.Struct, frozen=True, array_like=True, gc=False):
         requirements: its facts of that kind, which versions are read from.
         broken: number of a signal that could not be asked -> why.
         lines, code_lines, stubs, markers, problem: as in `FileFacts`.
+        outline: that of a Python file, packed: few of them are ever asked.
     """
 
     path: str
@@ -86,6 +90,7 @@ class Found(msgspec.Struct, frozen=True, array_like=True, gc=False):
     markers: tuple[Noted, ...] = ()
     problem: Problem | None = None
     broken: dict[int, str] = {}
+    outline: bytes = b""
 
 
 class Interest(Protocol):

@@ -16,6 +16,7 @@ from codex_audit.tree.facts import (
     collapse,
 )
 from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
+from codex_audit.tree.outline import Outliner
 from codex_audit.tree.python_source import parse, unfinished
 from codex_audit.tree.reading import snippet_of
 from codex_audit.tree.stubs import is_exempt_class, is_stub
@@ -36,7 +37,7 @@ def python_facts(path: str, role: str, source: bytes, interest: Interest) -> Fil
     markers = unfinished(source)
     try:
         tree, lines = parse(source)
-        walker = _Walker(path, lines, interest)
+        walker = _Walker(path, role, lines, interest)
         walker.module(tree)
     except (RecursionError, MemoryError):
         problem = Problem(1, "nested too deeply to be read")
@@ -46,13 +47,16 @@ def python_facts(path: str, role: str, source: bytes, interest: Interest) -> Fil
         problem = Problem(1, str(error))
     else:
         stubs = () if path.endswith(".pyi") else tuple(walker.stubs)
-        return FileFacts(path, role, len(lines), tuple(walker.facts), stubs=stubs, markers=markers)
+        return FileFacts(
+            path, role, len(lines), tuple(walker.facts), stubs=stubs, markers=markers,
+            outline=walker.outline,
+        )  # fmt: skip
     count = len(source.splitlines())
     return FileFacts(path, role, count, (), markers=markers, problem=problem)
 
 
 class _Walker:
-    def __init__(self, path: str, lines: list[bytes], interest: Interest) -> None:
+    def __init__(self, path: str, role: str, lines: list[bytes], interest: Interest) -> None:
         self.facts: list[Fact] = []
         self.stubs: list[Noted] = []
         self._lines = lines
@@ -61,11 +65,14 @@ class _Walker:
         if not path.endswith("__init__.py"):
             self._package = self._package[:-1]
         self._scope = Scope("", None)
+        self._outliner = Outliner(path, role)
         self._guarded = False
         self._depth = 0  # of functions and conditions: an import below them is lazy
 
     def module(self, tree: ast.Module) -> None:
+        self._outliner.module(tree)
         self._block(tree.body)
+        self.outline = self._outliner.outline(self._scope.known, len(self._lines))
 
     def _text(self, node: ast.AST, limit: int = 300) -> str:
         first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
@@ -128,6 +135,7 @@ class _Walker:
         elif isinstance(node, ast.Match):
             self._expression(node.subject)
             for case in node.cases:
+                self._outliner.at_times(case.body)
                 self._nested(case.body)
         else:
             for child in ast.iter_child_nodes(node):
@@ -137,6 +145,8 @@ class _Walker:
     def _branches(self, node: ast.If | ast.While) -> None:
         # `elif` is an `if` inside `else`: long chains of them are a loop here, not recursion
         while True:
+            if isinstance(node, ast.If):
+                self._outliner.branch(node)
             self._test("if" if isinstance(node, ast.If) else "while", node.test)
             self._nested(node.body)
             match node.orelse:
@@ -161,6 +171,7 @@ class _Walker:
         self._block(node.body)
         self._guarded = outer
         for handler in node.handlers:
+            self._outliner.at_times(handler.body)
             self._nested(handler.body)
         self._block(node.orelse)
         self._block(node.finalbody)
@@ -171,6 +182,7 @@ class _Walker:
             for alias in node.names:
                 bound = alias.asname or alias.name.split(".")[0]
                 self._scope.known[bound] = alias.name if alias.asname else bound
+                self._outliner.imported(alias.name, bound)
                 if self._wants("import", alias.name):
                     self._add("import", alias.name, node, tags=(tag,))
             return
@@ -181,6 +193,7 @@ class _Walker:
         for alias in node.names:
             name = f"{module}.{alias.name}" if module else alias.name
             self._scope.known[alias.asname or alias.name] = name
+            self._outliner.imported(name, alias.asname or alias.name)
             if self._wants("import", name):
                 self._add("import", name, node, tags=(tag,))
 
@@ -213,7 +226,9 @@ class _Walker:
             self._scope.known[argument.arg] = (
                 annotated_class(argument.annotation, outer) or argument.arg
             )
+        self._outliner.enter(node, decorators)
         self._nested(node.body)
+        self._outliner.leave(node)
         self._scope = outer
 
     def _parameters(self, node: ast.arguments) -> str:
@@ -249,7 +264,9 @@ class _Walker:
             self._add("class", node.name, node, self._text_of_bases(node), (*bases, *decorators))
         self._class_bases = tuple(bases)
         self._learn_attributes(node)
+        self._outliner.enter(node, decorators, self._class_bases)
         self._block(node.body)
+        self._outliner.leave(node, self._class_bases)
         self._scope, self._class_bases = outer, outer_bases
 
     def _text_of_bases(self, node: ast.ClassDef) -> str:
@@ -377,6 +394,10 @@ class _Walker:
                 self._add("lookup", text, node, self._text(node.value))
         elif isinstance(node, ast.IfExp) and self._wants("test", "ifexp"):
             self._add("test", "ifexp", node, self._text(node.test))
+        elif self._outliner.testing and isinstance(node, ast.List | ast.Tuple):
+            self._outliner.listed(node.elts, self._scope)
+        elif self._outliner.testing and isinstance(node, ast.BinOp):
+            self._outliner.made(node)
         fields = node.__dict__
         parts: list[ast.AST] = []
         for name in node._fields:
@@ -388,10 +409,16 @@ class _Walker:
         return parts
 
     def _string(self, node: ast.AST, text: str) -> None:
-        if len(text) <= _STRING_LIMIT and self._wants("string", text):
+        if len(text) > _STRING_LIMIT:
+            return
+        if self._wants("string", text):
             self._add("string", text, node)
+        if self._outliner.testing:
+            self._outliner.string(node, text)
 
     def _dict(self, node: ast.Dict) -> None:
+        if self._outliner.testing:
+            self._outliner.made(node)
         for key, value in zip(node.keys, node.values, strict=True):
             text = _constant(key)
             if key is not None and text is not None and self._wants("key", text):
@@ -399,6 +426,7 @@ class _Walker:
 
     def _call(self, node: ast.Call) -> None:
         name, written = dotted(node.func, self._scope)
+        self._outliner.called(name, node, self._scope)
         alt = written if written != name else ""
         if self._wants("call", name) or (alt and self._wants("call", alt)):
             keywords = tuple((word.arg or "**", self._text(word.value)) for word in node.keywords)

@@ -50,3 +50,8 @@ def role_of(path: str) -> str:
     if len(parts) == 1 and name.endswith(".py"):
         return "script"
     return "core"
+
+
+def is_test_module(path: str) -> bool:
+    """Whether a test runner loads the file for its tests or fixtures."""
+    return _TEST_NAME.match(path.rpartition("/")[2]) is not None
