@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _log = logging.getLogger(__name__)
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class JsonlTracker(Tracker):
@@ -83,10 +84,13 @@ class JsonlTracker(Tracker):
         Raises:
             OSError: nothing was written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # Opened anew for each line: the file may be moved, and on network file systems it is
         # the closing that sends it off.
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            descriptor = os.open(self.path, _APPEND, 0o666)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, _APPEND, 0o666)
         try:
             size = os.fstat(descriptor).st_size
             rest = memoryview(b"\n" * self._broken_line + self._waiting)
