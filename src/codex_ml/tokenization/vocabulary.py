@@ -3,7 +3,11 @@
 BPE: Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016,
 over bytes as in Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
 WordPiece: Schuster & Nakajima, "Japanese and Korean Voice Search", ICASSP 2012. Unigram: Kudo,
-"Subword Regularization", ACL 2018. The same texts give the same vocabulary.
+"Subword Regularization", ACL 2018.
+
+The same texts give the same vocabulary, but for Unigram: its trainer adds up probabilities in the
+order of a hash map, so that of two pieces that are worth nearly the same either may stay. Keep the
+vocabulary with the model (`save_tokenizer`) instead of training it again.
 """
 
 from __future__ import annotations
@@ -109,7 +113,8 @@ def _unigram(
     scratch.train_from_iterator(texts, trainer=trainer)
     learnt = json.loads(scratch.to_str())["model"]["vocab"][len(SPECIAL) :]
     # Bytes that never occur get scores a step apart, in the order of a hash map, and all
-    # scores are sums in a varying order: level the one and round the other.
+    # scores are sums in a varying order: level the one and round the other, so that
+    # vocabularies differ only where their pieces do.
     least = min(score for _, score in learnt)
     unseen = least + _UNSEEN * _BYTES
     scores = {

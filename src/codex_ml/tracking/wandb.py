@@ -42,6 +42,10 @@ class WandbTracker(Tracker):
         if online and not wandb.api.api_key:
             _warn("no API key is set (WANDB_API_KEY)")
             online = False
+        if online and (reason := _unreachable(wandb.setup().settings.base_url)):
+            # Not left to W&B: a run that never got through can hold the program when it ends.
+            _warn(reason)
+            online = False
 
         def start(*, online: bool) -> Any:
             return wandb.init(
@@ -78,6 +82,17 @@ class WandbTracker(Tracker):
         self._run.finish(exit_code=int(failed))
         if not self._online:
             _log.info("`wandb sync %s` uploads this run", self._run.settings.sync_dir)
+
+
+def _unreachable(address: str) -> str:
+    """Why W&B's server does not answer; empty where it does, whatever it says."""
+    import requests  # noqa: PLC0415 - W&B's own means of transport
+
+    try:
+        requests.head(address, timeout=_CONNECT_SECONDS)
+    except requests.RequestException as error:
+        return f"{address} does not answer ({type(error).__name__})"
+    return ""
 
 
 def _warn(reason: str) -> None:

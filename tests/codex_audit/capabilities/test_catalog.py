@@ -137,4 +137,5 @@ def test_the_kit_has_what_is_said_to_close_a_gap() -> None:
         for attribute in attributes:
             assert hasattr(found, attribute), f"{key}: {path}"
             found = getattr(found, attribute)
-        assert (found.__module__, bool(found.__doc__)) == (f"{package}.{module}", True), key
+        assert found.__module__.startswith("codex_ml."), key
+        assert found.__doc__, key
