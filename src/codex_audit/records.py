@@ -67,7 +67,8 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
         evidence: the lines that show a met answer, best first; empty unless met.
         reason: why it does not apply or what settings say, or which framework provides it.
         tested_by: the test that reaches the evidence, if any.
-        gap: what is missing, when unmet; `nearest` is the line that comes closest, if any.
+        gap: what was looked for, when unmet; `nearest` is the line that comes closest, if any,
+            and `miss` says what it does and does not.
         mentioned: where the documents of an unmet one speak of it, if they do.
         impact, effort: 1 (small) to 3 (large).
         proven_by: `gate:check` whose verdict may confirm or refute the answer.
@@ -86,6 +87,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     gap: str = ""
     nearest: Evidence | None = None
+    miss: str = ""
     mentioned: Evidence | None = None
     tested_by: TestedBy | None = None
     remedy: str = ""

@@ -204,7 +204,7 @@ class _Evaluation:
             return self._criterion(name, rule, Answer.NOT_APPLICABLE, reason=absent), []
         against = self._matcher.first(rule.unless)
         if against:
-            return self._unmet(name, rule, against), []
+            return self._unmet(name, rule, against, miss=rule.miss), []
         if not rule.met and rule.unless:
             hits = self._matcher.first(rule.shown)
             return self._criterion(name, rule, Answer.MET, hits), hits
@@ -217,11 +217,21 @@ class _Evaluation:
                 name, rule, Answer.MET, every, reason="" if hits else provided.reason
             ), every
         shortfall = self._frameworks.shortfall(key)
-        near = [*self._matcher.first(rule.near), *shortfall.hits]
-        return self._unmet(name, rule, near, shortfall.reason), []
+        near = self._matcher.first(rule.near)
+        # What a framework lacks is said with its line, not with what own code lacks.
+        miss = rule.miss if near else ""
+        return self._unmet(
+            name, rule, [*near, *shortfall.hits], shortfall=shortfall.reason, miss=miss
+        ), []
 
     def _unmet(
-        self, name: str, rule: CriterionRule, near: Sequence[Hit], shortfall: str = ""
+        self,
+        name: str,
+        rule: CriterionRule,
+        near: Sequence[Hit],
+        *,
+        miss: str,
+        shortfall: str = "",
     ) -> Criterion:
         nearest = self._evidence(near[:1], withhold=rule.withhold)
         criterion = self._criterion(name, rule, Answer.UNMET)
@@ -229,6 +239,7 @@ class _Evaluation:
             criterion,
             gap="; ".join(filter(None, (rule.gap, shortfall))),
             nearest=nearest[0] if nearest else None,
+            miss=miss,
         )
 
     def _subject(self, name: str) -> bool:

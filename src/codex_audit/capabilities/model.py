@@ -107,10 +107,10 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Met when one of `met` is found and none of `unless` is. Where only `unless` is given, the
     criterion is about absence: met when nothing is found; `shown` then may name lines to cite.
-    `near` finds the nearest miss of an unmet one. `subject` names the subject (subjects.toml)
-    without which it does not apply, `""` for none; a capability's own where absent. `withhold`
-    cites lines without their text, which may be a secret. `kit` is the object of `codex_ml` that
-    closes the gap.
+    `near` finds the nearest miss of an unmet one; `miss` goes on from its `path:line`: what the
+    line does and what it does not. `subject` names the subject (subjects.toml) without which it
+    does not apply, `""` for none; a capability's own where absent. `withhold` cites lines without
+    their text, which may be a secret. `kit` is the object of `codex_ml` that closes the gap.
     """
 
     question: str
@@ -124,6 +124,7 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     unless: tuple[Signal, ...] = ()
     shown: tuple[Signal, ...] = ()
     near: tuple[Signal, ...] = ()
+    miss: str = ""
     subject: str | None = None
     proven_by: tuple[str, ...] = ()
     kit: str = ""

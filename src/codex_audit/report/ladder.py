@@ -21,10 +21,15 @@ def told_gap(criterion: Criterion) -> str:
     """The gap in a sentence: what was looked for, the nearest miss, what only documents say."""
     parts = [criterion.gap or f"unmet: {criterion.question}"]
     if criterion.nearest is not None:
-        parts.append(f"the nearest miss is {criterion.nearest}")
+        parts.append(nearest_miss(criterion, str(criterion.nearest)))
     if criterion.mentioned is not None:
         parts.append(f"{criterion.mentioned} {UNDONE}")
     return "; ".join(part.rstrip(".") for part in parts)
+
+
+def nearest_miss(criterion: Criterion, place: str) -> str:
+    """The line that comes closest, and why it is not it."""
+    return f"{place} {criterion.miss}" if criterion.miss else f"the nearest line is {place}"
 
 
 def counted(capabilities: Mapping[str, Capability]) -> str:

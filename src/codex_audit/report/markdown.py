@@ -114,10 +114,18 @@ def gap_cell(criterion: Criterion) -> str:
         return "its rule failed: see the captured errors"
     said = text(criterion.gap if criterion.answer is Answer.UNMET else criterion.reason)
     if criterion.answer is Answer.UNMET and criterion.nearest is not None:
-        said = f"{said}<br>nearest: {cite(criterion.nearest)}"
+        said = f"{said}<br>{nearest_miss_cell(criterion)}"
     if criterion.mentioned is not None:
         said = f"{said}<br>{place(criterion.mentioned)} {UNDONE}"
     return said
+
+
+def nearest_miss_cell(criterion: Criterion) -> str:
+    """The line that comes closest, with what it does and does not."""
+    if criterion.nearest is None:
+        return ""
+    miss = f"; it {text(criterion.miss)}" if criterion.miss else ""
+    return f"nearest: {cite(criterion.nearest)}{miss}"
 
 
 def proof_cell(criterion: Criterion) -> str:

@@ -82,6 +82,7 @@ def judge(criterion: Criterion, checks: Mapping[str, Check]) -> Criterion:
             proof=Proof.REFUTED,
             evidence=(),
             tested_by=None,
+            miss="",
             nearest=criterion.evidence[0] if criterion.evidence else criterion.nearest,
             gap=f"{criterion.gap}; {said}" if unmet else said,
         )

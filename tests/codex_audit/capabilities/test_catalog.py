@@ -44,6 +44,10 @@ def test_a_rule_says_all_that_a_reader_needs(capability: str) -> None:
         assert one.why, name
         assert one.gap, name
         assert one.remedy, name
+        if one.near:  # a sentence that goes on from `path:line`
+            assert re.fullmatch(
+                r"[a-z][^.]*\b(but|no|neither|without|not|what|which)\b[^.]*", one.miss
+            ), name
         assert (
             one.met
             or one.unless

@@ -93,6 +93,25 @@ def test_what_only_documents_speak_of_is_mentioned_and_unmet(make_repository: Ma
     assert criterion(root, "training_engine.non_finite_guard").rung == ""
 
 
+def test_a_gap_has_the_nearest_miss_with_what_it_lacks(make_repository: Make) -> None:
+    found = criterion(
+        make_repository({"pkg/train.py": TRAIN}), "checkpointing_resume.optimizer_state_saved"
+    )
+    assert str(found.nearest) == "pkg/train.py:15"
+    assert found.miss.startswith("saves weights, but the optimizer's state was not found")
+
+
+def test_what_a_framework_lacks_is_not_said_of_own_code(make_repository: Make) -> None:
+    code = (
+        "from transformers import Trainer\n\ntrainer = Trainer(model=model, args=args)\n"
+        "trainer.train()\n"
+    )
+    root = make_repository({"train.py": code, "requirements.txt": "transformers>=4.28\n"})
+    found = criterion(root, "checkpointing_resume.atomic_write")
+    assert "requirements.txt:1" in found.gap
+    assert (str(found.nearest), found.miss) == ("requirements.txt:1", "")
+
+
 @pytest.mark.parametrize("path", ["CHANGELOG.md", "tests/README.md", "pkg/notes.py", "LICENSE.md"])
 def test_a_list_of_changes_a_test_s_notes_and_comments_are_no_documents(
     make_repository: Make, path: str

@@ -19,7 +19,7 @@ LINES = {
     "checkpointing_resume.retention": ("keeps the last 3 checkpoints", "keep the last line of the file"),
     "checkpointing_resume.atomic_write": ("Checkpoints are written atomically", "atomic physics"),
     "checkpointing_resume.safe_load": ("use torch.load(path, weights_only=True)", "torch.load(path)"),
-    "config_mgmt.config_files": ("Edit the config file", "Configure your editor"),
+    "config_mgmt.config_files": ("Edit the config file", "a `.netrc` config file is read"),
     "config_mgmt.typed_schema": ("Hydra's structured configs", "structured data"),
     "config_mgmt.cli_overrides": ("Override any value from the command line", "a command line tool"),
     "config_mgmt.config_saved_with_run": ("The config is saved with the run", "save the config yourself"),

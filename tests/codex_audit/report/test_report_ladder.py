@@ -66,10 +66,23 @@ def trees() -> Scan:
 
 def test_a_gap_names_the_nearest_miss_and_what_documents_say() -> None:
     assert told_gap(mentioned("resume")) == (
-        "nothing does resume; the nearest miss is train.py:30; "
+        "nothing does resume; the nearest line is train.py:30; "
         "README.md:40 speaks of it, no code was found that does it"
     )
     assert told_gap(criterion("resume", Answer.UNMET)) == "nothing does resume"
+
+
+def test_a_nearest_miss_says_what_it_does_and_what_it_does_not(tmp_path: Path) -> None:
+    near = criterion(
+        "rng",
+        Answer.UNMET,
+        nearest=Evidence("train.py", 277, "torch.save(x)"),
+        miss="saves a checkpoint, but no RNG state",
+    )
+    assert told_gap(near) == "nothing does rng; train.py:277 saves a checkpoint, but no RNG state"
+    text = find_format("markdown").render(document(tmp_path, scan(capability("deployment", near))))
+    said = "nearest: `train.py:277` `torch.save(x)`; it saves a checkpoint, but no RNG state |"
+    assert f"nothing does rng<br>{said}" in text
 
 
 def test_markdown_shows_the_rung_the_test_and_the_mention(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_unmet_required_criteria_are_notes_at_their_nearest_line(log: dict[str, 
     assert set(results) == {"checkpointing_resume.resume", "checkpointing_resume.saved"}
     resume = results["checkpointing_resume.resume"]
     assert resume["level"] == "note"
-    said = "nothing does resume; the nearest miss is train.py:30. Remedy: write resume"
+    said = "nothing does resume; the nearest line is train.py:30. Remedy: write resume"
     assert resume["message"]["text"] == said
     assert resume["locations"] == [
         {
