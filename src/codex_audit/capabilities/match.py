@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from codex_audit.capabilities.probes import Probes
     from codex_audit.tree.facts import Found
 
+_DOCUMENTS = (".md", ".mdx", ".rst", ".qmd")
 _SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-])")
 
 
@@ -140,8 +141,12 @@ class Matcher:
 
 def _rank(file: Found) -> tuple[int, bool, int, int]:
     depth = file.path.count("/")
-    # A script in the root is the repository's own entrance.
-    role = "core" if file.role == "script" and not depth else file.role
+    role = file.role
+    if role == "script" and not depth:
+        role = "core"  # the repository's own entrance
+    elif file.path.endswith(_DOCUMENTS):
+        # A page in the root, then those written for readers, then those beside code.
+        role = {0: "core"}.get(depth, "script" if role == "docs" else "docs")
     found = -(len(file.hits) + 1).bit_length()
     return RANK.get(role, len(RANK)), bool(_SUPERSEDED.search(file.path)), found, depth
 
