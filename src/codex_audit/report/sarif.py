@@ -37,6 +37,7 @@ IN_SOURCE = ("noqa", "nosec", "nosemgrep", "type: ignore", "pragma")
 def render(document: StatusDocument) -> str:
     """The document's findings and unmet required criteria as SARIF 2.1.0."""
     criteria = _criteria_run("codex-audit", document.capabilities, document.errors)
+    criteria["properties"]["catalogVersion"] = document.catalog_version
     criteria["properties"]["kind"] = msgspec.to_builtins(document.kind)
     log = {
         "$schema": SCHEMA,

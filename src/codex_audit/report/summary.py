@@ -32,7 +32,8 @@ def summary(document: StatusDocument, paths: Iterable[Path]) -> str:
         names = [each.id for each in document.capabilities.values() if each.status is status]
         if names:
             lines.append(f"  {status:<{status_width}}  {', '.join(names)}")
-    lines += ["", f"Criteria: {counted(document.capabilities)}"]
+    version = document.catalog_version
+    lines += ["", f"Criteria: {counted(document.capabilities)}; catalog {version}"]
     if document.projects:
         lines += ["", "Projects", *map(_project_line, document.projects.items())]
     if document.errors:

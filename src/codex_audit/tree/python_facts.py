@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from codex_audit.tree.facts import (
     SIGNATURE_LIMIT,
-    TEXT_LIMIT,
     Fact,
     FileFacts,
     Noted,
     Problem,
-    collapse,
 )
 from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
 from codex_audit.tree.outline import Outliner
+from codex_audit.tree.python_expressions import Expressions, constant
 from codex_audit.tree.python_source import parse, unfinished
 from codex_audit.tree.reading import snippet_of
 from codex_audit.tree.stubs import is_exempt_class, is_stub
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from codex_audit.tree.facts import Interest
 
-_STRING_LIMIT = 200
-_CHILDREN = (ast.expr, ast.comprehension, ast.keyword)
 _BODIES = ("finalbody", "orelse", "handlers", "cases", "body")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -55,17 +52,13 @@ def python_facts(path: str, role: str, source: bytes, interest: Interest) -> Fil
     return FileFacts(path, role, count, (), markers=markers, problem=problem)
 
 
-class _Walker:
+class _Walker(Expressions):
     def __init__(self, path: str, role: str, lines: list[bytes], interest: Interest) -> None:
-        self.facts: list[Fact] = []
+        super().__init__(lines, interest, Outliner(path, role))
         self.stubs: list[Noted] = []
-        self._lines = lines
-        self._wants = interest.wants
         self._package = module_name(path).split(".")
         if not path.endswith("__init__.py"):
             self._package = self._package[:-1]
-        self._scope = Scope("", None)
-        self._outliner = Outliner(path, role)
         self._guarded = False
         self._depth = 0  # of functions and conditions: an import below them is lazy
 
@@ -73,26 +66,6 @@ class _Walker:
         self._outliner.module(tree)
         self._block(tree.body)
         self.outline = self._outliner.outline(self._scope.known, len(self._lines))
-
-    def _text(self, node: ast.AST, limit: int = 300) -> str:
-        first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
-        start, end = node.col_offset, node.end_col_offset  # type: ignore[attr-defined]
-        most = 16 * limit  # bytes, of which at least a quarter are characters, and those are cut
-        if first == last:
-            raw = self._lines[first][start : min(end, start + most)]
-        else:
-            middle = self._lines[first + 1 : min(last, first + 40)]
-            parts = [self._lines[first][start : start + most], *middle, self._lines[last][:end]]
-            raw = b"".join(part[:most] for part in parts)[:most]
-        return collapse(raw.decode("utf-8", "replace"), limit)
-
-    def _add(
-        self, kind: str, name: str, node: ast.AST, value: str = "", tags: tuple[str, ...] = ()
-    ) -> None:
-        if self._wants(kind, name):
-            self.facts.append(Fact(kind, name, node.lineno, value, self._scope.name, tags))  # type: ignore[attr-defined]
-
-    # -- statements --------------------------------------------------------------------------
 
     def _block(self, body: list[ast.stmt]) -> None:
         for statement in body:
@@ -321,7 +294,7 @@ class _Walker:
             return
         item = isinstance(target, ast.Subscript)
         if isinstance(target, ast.Subscript):
-            key = _constant(target.slice)
+            key = constant(target.slice)
             if key is not None and self._wants("key", key):
                 self._add("key", key, node, self._text(node.value) if node.value else "")
             self._expression(target.slice)
@@ -356,105 +329,6 @@ class _Walker:
             self._add("test", name, node, self._text(node))
         self._expression(node)
 
-    # -- expressions -------------------------------------------------------------------------
-
-    def _expression(self, node: ast.expr) -> None:
-        stack: list[ast.AST] = [node]
-        while stack:
-            current = stack.pop()
-            kind = current.__class__  # millions of them: no `isinstance` for the usual ones
-            if kind is ast.Name:
-                continue
-            if kind is ast.Constant:
-                value = current.value  # type: ignore[attr-defined]
-                if value.__class__ is str:
-                    self._string(current, value)
-            elif kind is ast.Attribute:
-                stack.append(current.value)  # type: ignore[attr-defined]
-            elif isinstance(current, ast.Call):
-                self._call(current)
-                stack += [word.value for word in reversed(current.keywords)]
-                stack += reversed(current.args)
-                stack.append(current.func)
-            else:
-                stack += reversed(self._parts(current))
-
-    def _parts(self, node: ast.AST) -> list[ast.AST]:
-        """The facts of one expression, less those of its parts, which are returned."""
-        if isinstance(node, ast.JoinedStr):
-            texts = [
-                str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
-            ]
-            self._string(node, "".join(texts))
-            return [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-        if isinstance(node, ast.Dict):
-            self._dict(node)
-        elif isinstance(node, ast.Subscript):
-            if (text := _constant(node.slice)) is not None and self._wants("lookup", text):
-                self._add("lookup", text, node, self._text(node.value))
-        elif isinstance(node, ast.IfExp) and self._wants("test", "ifexp"):
-            self._add("test", "ifexp", node, self._text(node.test))
-        elif self._outliner.testing and isinstance(node, ast.List | ast.Tuple):
-            self._outliner.listed(node.elts, self._scope)
-        elif self._outliner.testing and isinstance(node, ast.BinOp):
-            self._outliner.made(node)
-        fields = node.__dict__
-        parts: list[ast.AST] = []
-        for name in node._fields:
-            child = fields.get(name)
-            if child.__class__ is list:
-                parts += [one for one in child if isinstance(one, _CHILDREN)]
-            elif isinstance(child, _CHILDREN):
-                parts.append(child)
-        return parts
-
-    def _string(self, node: ast.AST, text: str) -> None:
-        if len(text) > _STRING_LIMIT:
-            return
-        if self._wants("string", text):
-            self._add("string", text, node)
-        if self._outliner.testing:
-            self._outliner.string(node, text)
-
-    def _dict(self, node: ast.Dict) -> None:
-        if self._outliner.testing:
-            self._outliner.made(node)
-        for key, value in zip(node.keys, node.values, strict=True):
-            text = _constant(key)
-            if key is not None and text is not None and self._wants("key", text):
-                self._add("key", text, key, self._text(value))
-
-    def _call(self, node: ast.Call) -> None:
-        name, written = dotted(node.func, self._scope)
-        self._outliner.called(name, node, self._scope)
-        alt = written if written != name else ""
-        if self._wants("call", name) or (alt and self._wants("call", alt)):
-            keywords = tuple((word.arg or "**", self._text(word.value)) for word in node.keywords)
-            value = self._arguments(node, keywords)
-            self.facts.append(
-                Fact("call", name, node.lineno, value, self._scope.name, (), alt, keywords)
-            )
-        last = name.rpartition(".")[2]
-        text = _constant(node.args[0]) if node.args and last in {"get", "pop"} else None
-        if text is not None and self._wants("lookup", text):
-            self._add("lookup", text, node, self._text(node.func))
-        if name == "dict" or last == "update":
-            for word in node.keywords:
-                if word.arg and self._wants("key", word.arg):
-                    self._add("key", word.arg, word.value, self._text(word.value))
-
-    def _arguments(
-        self, node: ast.expr, keywords: tuple[tuple[str, str], ...] | None = None
-    ) -> str:
-        if not isinstance(node, ast.Call):
-            return ""
-        if keywords is None:
-            keywords = tuple((word.arg or "**", self._text(word.value)) for word in node.keywords)
-        parts = [self._text(argument) for argument in node.args]
-        parts += [f"{name}={text}" for name, text in keywords]
-        # Each part is on one line already.
-        return ", ".join(parts)[:TEXT_LIMIT]
-
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements of a body and of all that is nested in it."""
@@ -469,13 +343,6 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 for part in reversed(inner):
                     # a handler and a case have a body themselves
                     stack.append(part) if isinstance(part, ast.stmt) else stack.extend(part.body)
-
-
-def _constant(node: ast.expr | None) -> str | None:
-    """The text of a string constant; none for anything else."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
 
 
 _OPERATORS: dict[type[ast.operator], str] = {

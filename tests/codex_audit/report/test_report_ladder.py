@@ -115,6 +115,7 @@ def test_json_keeps_the_contract_s_proofs_and_adds_the_lines(tmp_path: Path) -> 
 
 def test_sarif_has_the_ladder_among_its_properties(tmp_path: Path) -> None:
     run = json.loads(find_format("sarif").render(document(tmp_path, trees())))["runs"][0]
+    assert run["properties"]["catalogVersion"] == trees().catalog_version
     ladder = run["properties"]["ladder"]
     assert ladder["checkpointing_resume.saved"] == {
         "answer": "met",
