@@ -1,57 +1,57 @@
 """Checkpoints that survive crashes: written aside, hashed, renamed; verified when read.
 
 A checkpoint is a directory `<sequence>-step-<step>` of three files: `weights.safetensors`,
-`state.pt` (loadable with `weights_only=True`) and `manifest.json` with the SHA-256 of both.
-It is written under a temporary name and renamed when every byte is on the disk, so a
-checkpoint that has its final name is whole (Pillai et al., "All File Systems Are Not Created
-Equal", OSDI 2014). Formats: https://github.com/huggingface/safetensors and
+`state.pt` (loadable with `weights_only=True`) and `manifest.json` with the SHA-256 of both; see
+`codex_ml.checkpoint_format`. Formats: https://github.com/huggingface/safetensors and
 https://docs.pytorch.org/docs/stable/notes/serialization.html#weights-only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import math
-import os
 import re
-import shutil
 import time
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
+from codex_ml.checkpoint_format import (
+    DELETING,
+    MANIFEST,
+    WRITING,
+    Buffers,
+    CheckpointError,
+    DamagedError,
+    FormatError,
+    commit,
+    fsync,
+    json_numbers,
+    looks_whole,
+    plain,
+    read_manifest,
+    remove,
+    seal,
+    verify,
+)
 from codex_ml.environment import config_hash, manifest
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
 
-    from torch import Tensor
-
-FORMAT = "codex-ml-checkpoint"
-FORMAT_VERSION = 1
+__all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "DamagedError", "FormatError"]
 
 _NAME = re.compile(r"^(\d{6,})-step-(\d{8,})$")
-_MANIFEST, _WEIGHTS, _STATE = "manifest.json", "weights.safetensors", "state.pt"
+_WEIGHTS, _STATE = "weights.safetensors", "state.pt"
 _ALIASES = "aliases"
 _log = logging.getLogger(__name__)
-
-
-class CheckpointError(RuntimeError):
-    """There is no checkpoint to load; the message says what was found and why not that."""
-
-
-class DamagedError(CheckpointError):
-    """A checkpoint that is not what was written: a file is missing or its hash differs."""
-
-
-class FormatError(CheckpointError):
-    """A checkpoint of another program or of a later version of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,16 @@ class CheckpointStore:
         directory: made when the first checkpoint is saved. Nothing in it but checkpoints of
             this format is ever deleted.
         keep_last: how many of the newest to keep, at least 1; None keeps all.
-        keep_best: how many of the best by `metric` to keep besides.
+        keep_best: how many of the best by `metric` to keep besides, at least 1.
+        keep_every: keep besides each whose step is a multiple of this.
         metric: the name among the saved metrics that decides which is best.
         mode: whether a smaller ("min") or larger ("max") value is better.
         attach: what belongs to every checkpoint besides, a tokenizer for one: name in its
             directory -> what writes a file or directory of that name; hashed and verified
             like the rest.
+        background: whether `save` returns as soon as it has copied everything to memory and
+            leaves the writing to threads; `wait` says how that went. The memory, as much as the
+            state is large, is kept for the next.
     """
 
     def __init__(
@@ -87,24 +91,35 @@ class CheckpointStore:
         *,
         keep_last: int | None = 3,
         keep_best: int = 1,
+        keep_every: int | None = None,
         metric: str | None = None,
         mode: Literal["min", "max"] = "min",
         attach: Mapping[str, Callable[[Path], object]] | None = None,
+        background: bool = False,
     ) -> None:
         if keep_last is not None and keep_last < 1:
             raise ValueError(
                 f"keep_last={keep_last}: keep at least one checkpoint, or None for all"
             )
-        taken = {_MANIFEST, _WEIGHTS, _STATE} & set(attach or {})
+        for name, value in (("keep_best", keep_best), ("keep_every", keep_every)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value}: must be at least 1")
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode={mode!r}: 'min' or 'max'")
+        taken = {MANIFEST, _WEIGHTS, _STATE} & set(attach or {})
         if taken:
             raise ValueError(f"attach: {taken.pop()!r} is the checkpoint's own file")
         self.directory = Path(directory)
         self._attach = dict(attach or {})
         self._keep_last = keep_last
         self._keep_best = keep_best if metric else 0
+        self._keep_every = keep_every
         self._metric = metric
         self._sign = 1.0 if mode == "min" else -1.0
         self._resumed_from: Path | None = None
+        self._buffers = Buffers() if background else None
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: Future[None] | None = None
 
     def paths(self) -> list[Path]:
         """All checkpoints, oldest first, in the order in which they were written."""
@@ -132,47 +147,49 @@ class CheckpointStore:
             config: the run's configuration as JSON values; its hash goes into the manifest.
 
         Returns:
-            The directory under its final name.
+            The directory under its final name; in the background it is there after `wait`.
 
         Raises:
-            OSError: it cannot be written; what was there before is untouched.
+            OSError: it cannot be written, or the one before it could not in the background;
+                what was there before is untouched.
+            TypeError: `state` holds something that could not be loaded again.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        for leftover in self.directory.glob(".writing-*"):
-            shutil.rmtree(leftover)  # of a process that was killed while it wrote
-        paths = self.paths()
-        sequence = int(paths[-1].name.split("-")[0]) + 1 if paths else 1
-        name = f"{sequence:06d}-step-{step:08d}"
-        temporary = self.directory / f".writing-{name}"
-        temporary.mkdir()
-        tensors, aliases = _untie(weights)
-        save_file(tensors, temporary / _WEIGHTS, metadata={_ALIASES: json.dumps(aliases)})
-        torch.save(dict(state), temporary / _STATE)
-        for part, write in self._attach.items():
-            write(temporary / part)
-        parts = sorted(path for path in temporary.rglob("*") if path.is_file())
-        described = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "step": step,
-            "metrics": dict(metrics or {}),
-            "config_hash": config_hash(config) if config is not None else None,
-            "device": _device(),
-            "saved_at": time.time(),
-            **manifest(),
-            "files": {path.relative_to(temporary).as_posix(): _sha256(path) for path in parts},
+        self.wait()
+        if self._buffers is not None:
+            self._buffers.reuse()
+        checked = plain(state, copy=self._buffers.copy if self._buffers else Tensor.detach)
+        tensors, aliases = _untie(weights, self._buffers)
+        described = self._describe(step, metrics, config)
+        temporary, final, attached = self._begin(step)
+        # Two threads, as hashing takes longest and runs outside the interpreter's lock. All is
+        # handed over here: at its end the interpreter finishes what is queued, and takes no more.
+        pool = self._pool = self._pool or ThreadPoolExecutor(2, thread_name_prefix="checkpoint")
+        meta = {_ALIASES: json.dumps(aliases)}
+        written = {
+            _WEIGHTS: pool.submit(_write, temporary / _WEIGHTS, save_file, tensors, metadata=meta),
+            _STATE: pool.submit(_write, temporary / _STATE, torch.save, checked),
+            **{part: pool.submit(seal, temporary / part) for part in attached},
         }
-        text = json.dumps(described, indent=2, sort_keys=True)
-        (temporary / _MANIFEST).write_text(text + "\n", encoding="utf-8")
-        for path in (*temporary.rglob("*"), temporary):
-            _fsync(path)
-        final = self.directory / name
-        temporary.rename(final)
-        _fsync(self.directory)
-        self._prune(newest=final)
+        self._pending = pool.submit(self._finish, temporary, final, written, described)
+        if self._buffers:
+            self._pending.add_done_callback(_report)  # also where nobody waits any more
+        else:
+            self.wait()
         return final
 
-    def load(self, path: Path | None = None, *, map_location: str = "cpu") -> Checkpoint:
+    def wait(self) -> None:
+        """Return when what `save` has begun is on the disk; the interpreter's end waits too.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def load(
+        self, path: str | os.PathLike[str] | None = None, *, map_location: str = "cpu"
+    ) -> Checkpoint:
         """Read and verify a checkpoint: that at `path`, or the newest that is intact.
 
         Raises:
@@ -180,72 +197,124 @@ class CheckpointStore:
             DamagedError: the one at `path` is damaged.
             CheckpointError: there is none, or none that is intact; the message lists why.
         """
+        self.wait()
+        found, described, skipped = self._find(Path(path) if path else None)
+        if "ranks" in described:
+            raise FormatError(
+                f"{found}: written by {described['ranks']} ranks; load it with "
+                "codex_ml.distributed.ShardedStore"
+            )
+        read = _read(found, described, map_location)
+        self._resumed_from = found.resolve()
+        return replace(read, skipped=skipped)
+
+    def _find(self, path: Path | None) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+        """The checkpoint to load, its verified manifest, and what was passed over."""
+        if path is not None:
+            return path, verify(path), ()
         skipped: list[str] = []
-        for candidate in [path] if path else reversed(self.paths()):
+        for candidate in reversed(self.paths()):
             try:
-                found = _read(candidate, map_location)
+                return candidate, verify(candidate), tuple(skipped)
             except DamagedError as error:
-                if path:
-                    raise
                 _log.warning("checkpoint passed over: %s", error)
                 skipped.append(str(error))
-                continue
-            self._resumed_from = found.path
-            return Checkpoint(
-                found.path, found.step, found.weights, found.state, found.manifest, tuple(skipped)
-            )
         why = "; ".join(skipped) or "it holds none"
         raise CheckpointError(f"{self.directory}: no intact checkpoint ({why})")
 
+    def _describe(
+        self, step: int, metrics: Mapping[str, float] | None, config: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        return {
+            "step": step,
+            "metrics": json_numbers(metrics or {}),
+            "config_hash": config_hash(config) if config is not None else None,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "saved_at": time.time(),
+            **manifest(),
+        }
+
+    def _begin(self, step: int) -> tuple[Path, Path, list[str]]:
+        """A directory to write to, the name that it shall get, and what is attached in it."""
+        if not self.directory.is_dir():
+            self.directory.mkdir(parents=True)
+            fsync(self.directory.parent)
+        # Of a process that was killed while it wrote or deleted.
+        remove([*self.directory.glob(f"{WRITING}*"), *self.directory.glob(f"{DELETING}*")])
+        paths = self.paths()
+        sequence = int(paths[-1].name.split("-")[0]) + 1 if paths else 1
+        final = self.directory / f"{sequence:06d}-step-{step:08d}"
+        temporary = self.directory / (WRITING + final.name)
+        temporary.mkdir()
+        for part, write in self._attach.items():
+            write(temporary / part)
+        attached = sorted(path for path in temporary.rglob("*") if path.is_file())
+        return temporary, final, [path.relative_to(temporary).as_posix() for path in attached]
+
+    def _finish(
+        self,
+        temporary: Path,
+        final: Path,
+        written: dict[str, Future[dict[str, Any]]],
+        described: dict[str, Any],
+    ) -> None:
+        wait(written.values())  # also after a failure: nothing may still be written later
+        files = {part: future.result() for part, future in written.items()}
+        commit(temporary, final, {**described, "files": files})
+        self._prune(newest=final)
+
     def _prune(self, newest: Path) -> None:
-        """Remove what is not kept. `newest` was just written and hashed, so one stays intact."""
+        """Remove what is not kept. `newest` was just written and hashed, so one stays intact.
+
+        What is not whole, or not ours, neither counts as kept nor is it deleted.
+        """
         if self._keep_last is None:
             return
-        paths = self.paths()
+        paths = [path for path in self.paths() if looks_whole(path)]
         kept = {newest, *paths[-self._keep_last :]}
-        kept |= {path for path in paths if path == self._resumed_from}
+        kept |= {path for path in paths if path.resolve() == self._resumed_from}
+        every = self._keep_every
+        kept |= {path for path in paths if every and int(path.name.split("-")[2]) % every == 0}
         ranked = sorted((score, path) for path in paths if (score := self._score(path)) is not None)
         kept |= {path for _, path in ranked[: self._keep_best]}
-        for path in paths:
-            # A directory whose manifest is not ours was not written here: leave it alone.
-            if path not in kept and _is_ours(path):
-                shutil.rmtree(path)
+        remove(path for path in paths if path not in kept)
 
     def _score(self, path: Path) -> float | None:
-        try:
-            value = _manifest(path)["metrics"].get(self._metric)
-        except CheckpointError:
-            return None
-        if not isinstance(value, int | float) or math.isnan(value):
-            return None
-        return self._sign * value
+        value = read_manifest(path)["metrics"].get(self._metric) if self._metric else None
+        return self._sign * value if isinstance(value, int | float) else None
 
 
-def _untie(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) -> dict[str, Any]:
+    write(what, path, **options)
+    return seal(path)
+
+
+def _untie(
+    weights: Mapping[str, Tensor], buffers: Buffers | None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Contiguous CPU tensors, and for each tied name the name that holds its bytes."""
     tensors: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}
+    storages: set[int] = set()
     for name, tensor in weights.items():
         same = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
         if tensor.numel() and same in first:
             aliases[name] = first[same]
             continue
         first[same] = name
-        # A copy: tensors that overlap without being equal would be refused by safetensors.
-        tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        if buffers is not None:
+            tensors[name] = buffers.copy(tensor)
+        else:
+            # safetensors refuses tensors that overlap without being equal, so these are copied.
+            copied = tensor.detach().to("cpu", copy=storage in storages)
+            tensors[name] = copied.contiguous()
+        storages.add(storage)
     return tensors, aliases
 
 
-def _read(path: Path, map_location: str) -> Checkpoint:
-    described = _manifest(path)
-    for part, expected in described["files"].items():
-        try:
-            actual = _sha256(path / part)
-        except OSError as error:
-            raise DamagedError(f"{path}: {part} cannot be read ({error.strerror})") from error
-        if actual != expected:
-            raise DamagedError(f"{path}: {part} does not have the SHA-256 of the manifest")
+def _read(path: Path, described: dict[str, Any], map_location: str) -> Checkpoint:
     weights: dict[str, Tensor] = {}
     try:
         with safe_open(path / _WEIGHTS, framework="pt", device=map_location) as stream:
@@ -259,43 +328,6 @@ def _read(path: Path, map_location: str) -> Checkpoint:
     return Checkpoint(path, described["step"], weights, state, described)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        described = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"{path}: {_MANIFEST} cannot be read ({error})") from error
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
-        raise FormatError(f"{path}: not a {FORMAT}; load it with the program that wrote it")
-    if described.get("format_version") != FORMAT_VERSION:
-        raise FormatError(
-            f"{path}: format version {described.get('format_version')}, and this version reads "
-            f"{FORMAT_VERSION}; load it with the codex_ml that wrote it"
-        )
-    return described
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        _manifest(path)
-    except FormatError:
-        return False
-    except DamagedError:
-        return True
-    return True
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+def _report(done: Future[None]) -> None:
+    if error := done.exception():
+        _log.error("checkpoint not written: %s: %s", type(error).__name__, error)

@@ -38,7 +38,10 @@ OPTIMIZERS: Registry[Callable[..., torch.optim.Optimizer]] = Registry(
 SCHEDULES: Registry[Callable[[int, int], Callable[[int], float]]] = Registry(
     "schedule",
     group="codex_ml.schedules",
-    builtin={"warmup_cosine": "codex_ml.training:warmup_cosine"},
+    builtin={
+        "warmup_cosine": "codex_ml.schedules:warmup_cosine",
+        "warmup_linear": "codex_ml.schedules:warmup_linear",
+    },
 )
 """Name -> (steps of warm-up, steps in all) -> factor of the learning rate at each step."""
 

@@ -6,6 +6,7 @@ and NVIDIA's on cuBLAS (https://docs.nvidia.com/cuda/cublas/#results-reproducibi
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from codex_ml.environment import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +51,33 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)  # also every CUDA device, now or when CUDA starts
 
 
+def generator(seed: int, *stream: int) -> torch.Generator:
+    """A CPU generator of its own, for a loader or a sampler: nobody else draws from it.
+
+    Args:
+        seed: of the run.
+        stream: what it is for (an epoch, a rank, a purpose); other numbers, other draws.
+    """
+    own = torch.Generator()
+    own.manual_seed(_mix(seed, *stream) >> 1)  # it takes 63 bits
+    return own
+
+
+def worker_init_fn(worker_id: int) -> None:
+    """Seed a DataLoader's worker process; give it to the loader as `worker_init_fn`.
+
+    torch seeds a worker by a number that the loader draws, plus `worker_id`: ranks that share
+    a seed draw the same number and augment their samples alike. Here the rank counts as well.
+    The loader draws anew each epoch: give it a `generator` of its own, and a resumed run must
+    restore that or start from the epoch (https://docs.pytorch.org/docs/stable/data.html).
+
+    Args:
+        worker_id: from 0, as DataLoader passes it.
+    """
+    drawn = torch.initial_seed() - worker_id
+    seed_everything(_mix(drawn, rank(), worker_id) >> 32)  # workers inherit the environment
+
+
 def capture() -> RngState:
     """The states of all generators as one value that `torch.load(weights_only=True)` reads.
 
@@ -81,8 +111,11 @@ def restore(state: RngState, *, strict: bool = True) -> None:
             counterpart keep their state, and the run does not continue exactly.
 
     Raises:
-        RngStateError: `strict`, and the number of CUDA devices differs.
+        RngStateError: `strict`, and the number of CUDA devices differs; or `state` is none.
     """
+    missing = {"python", "numpy", "torch", "cuda"} - set(state)
+    if missing:
+        raise RngStateError(f"no value of capture(): it lacks {', '.join(sorted(missing))}")
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     saved = len(state["cuda"])
     if strict and devices != saved:
@@ -91,19 +124,16 @@ def restore(state: RngState, *, strict: bool = True) -> None:
             "resume on as many devices, or pass strict=False and accept other random numbers"
         )
     version, words, gauss = state["python"]
+    saved_numpy = state["numpy"]
+    numpy_state = {
+        **{name: saved_numpy[name] for name in ("bit_generator", "has_gauss", "gauss")},
+        "state": {
+            "key": saved_numpy["key"].cpu().numpy().astype(np.uint32),
+            "pos": saved_numpy["pos"],
+        },
+    }
     random.setstate((version, tuple(words), gauss))
-    numpy_state = state["numpy"]
-    np.random.set_state(  # noqa: NPY002 - as in seed_everything
-        {
-            "bit_generator": numpy_state["bit_generator"],
-            "state": {
-                "key": numpy_state["key"].cpu().numpy().astype(np.uint32),
-                "pos": numpy_state["pos"],
-            },
-            "has_gauss": numpy_state["has_gauss"],
-            "gauss": numpy_state["gauss"],
-        }
-    )
+    np.random.set_state(numpy_state)  # noqa: NPY002 - as in seed_everything
     # A checkpoint loaded with map_location="cuda" moves these too; generators take CPU tensors.
     torch.set_rng_state(state["torch"].cpu())
     for device in range(min(devices, saved)):
@@ -144,3 +174,9 @@ def deterministic(*, enabled: bool = True, warn_only: bool = False) -> None:
     torch.backends.cudnn.deterministic = enabled
     # Benchmarking picks the fastest kernel of the moment, another one in another run.
     torch.backends.cudnn.benchmark = False
+
+
+def _mix(*numbers: int) -> int:
+    """64 bits in which each number counts; sums would make (1, 2) equal to (2, 1)."""
+    text = ",".join(str(number) for number in numbers)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

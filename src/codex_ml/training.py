@@ -1,149 +1,85 @@
-"""One trainer: exact gradients, guarded steps, and a resume that continues bit for bit."""
+"""One trainer: exact gradients, guarded steps, and a resume that continues bit for bit.
+
+In several processes the model comes wrapped by torch itself, in DistributedDataParallel or by
+`fully_shard`; see `codex_ml.distributed`.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections import deque
+from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from codex_ml import seeding
+from codex_ml.callbacks import calling_on_sigterm
+from codex_ml.distributed import Ranks, ShardedStore
+from codex_ml.training_types import (
+    Event,
+    Loader,
+    LossFunction,
+    NonFiniteError,
+    Step,
+    TrainerConfig,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
-    from types import FrameType
 
     from torch.optim import Optimizer
 
+    from codex_ml.callbacks import EvaluationGate
     from codex_ml.checkpoint import Checkpoint, CheckpointStore
 
+__all__ = [
+    "Event",
+    "Loader",
+    "LossFunction",
+    "NonFiniteError",
+    "Step",
+    "Trainer",
+    "TrainerConfig",
+]
+
 B = TypeVar("B")
-B_co = TypeVar("B_co", covariant=True)
 
-LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]
-"""(model, batch) -> (the batch's loss summed over its tokens, how many tokens that is)."""
-
+_log = logging.getLogger(__name__)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class NonFiniteError(FloatingPointError):
-    """A loss or gradient is NaN or infinite; the message says at which step."""
-
-
-class Event(StrEnum):
-    """The points at which callbacks are called."""
-
-    START = "start"
-    STEP = "step"
-    EVALUATED = "evaluated"
-    SAVED = "saved"
-    STOP = "stop"
-
-
-class Loader(Protocol[B_co]):
-    """Batches of one epoch an iteration, from a position that can be saved."""
-
-    def __iter__(self) -> Iterator[B_co]:
-        """The batches left in this epoch; after its last, the next epoch's."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position of the next batch."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue at the position of `state`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainerConfig:
-    """How to train.
-
-    Attributes:
-        accumulate: batches an optimizer step; the last step of an epoch may have fewer.
-        clip_norm: the greatest L2 norm of all gradients together; None does not clip.
-        precision: "fp32", or autocast to "bf16" or "fp16" (the latter with loss scaling).
-        on_non_finite: what a NaN or infinite loss or gradient does: "raise" an error, "skip"
-            the update, or "stop" with a checkpoint of the state before it. Each is counted.
-        evaluate_every, save_every: optimizer steps between evaluations and checkpoints.
-    """
-
-    accumulate: int = 1
-    clip_norm: float | None = 1.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    on_non_finite: Literal["raise", "skip", "stop"] = "raise"
-    evaluate_every: int | None = None
-    save_every: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("accumulate", "evaluate_every", "save_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one optimizer step did: mean loss a token, norm before clipping, rate, seconds."""
-
-    step: int
-    loss: float
-    grad_norm: float
-    learning_rate: float
-    tokens: int
-    seconds: float
-    applied: bool
-
-
-def warmup_cosine(warmup: int, total: int, floor: float = 0.0) -> Callable[[int], float]:
-    """Factor of the learning rate at each step: linear warm-up, then half a cosine to `floor`.
-
-    Loshchilov & Hutter, "SGDR", ICLR 2017, without restarts.
-
-    Args:
-        warmup: steps of the warm-up; the first step has 1/`warmup` of the rate.
-        total: steps until `floor` is reached; it stays there.
-        floor: the least factor.
-    """
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        progress = min(1.0, (step - warmup) / max(1, total - warmup))
-        return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
-
-    return factor
 
 
 class Trainer(Generic[B]):
     """Trains `model` on the batches of `loader`, one epoch after another.
 
     The gradient of a step is that of the mean loss over all tokens of its batches, however
-    they are divided among them. A step leaves nothing behind that `save` does not write:
-    weights, optimizer, loss scaler, position in the data, counters and every generator.
+    they are divided among batches and ranks. A step leaves nothing behind that `save` does not
+    write: weights, optimizer, loss scaler, position in the data, counters and every generator.
 
     Args:
         model: on the device where it is to be trained, each submodule in the mode (training
             or frozen in evaluation) that it is to be trained in.
         optimizer: of its parameters. Its learning rates are those that `schedule` scales.
         loss: (model, batch) -> (summed loss, number of tokens); moves the batch to the device.
-        loader: see `codex_ml.data.ResumableLoader`.
+        loader: see `codex_ml.data.ResumableLoader`. On several ranks each has its own part of
+            the data, in the same number of batches.
         config: how to train.
         schedule: step -> factor of the learning rate; None leaves it alone. A function of the
-            step alone has no state that could be lost.
-        evaluation: batches for `evaluate`, iterated anew each time.
-        store: where `save` and `load` keep checkpoints.
+            step alone has no state that could be lost. See `codex_ml.schedules`.
+        evaluation: batches for `evaluate`, iterated anew each time; a rank's own on several.
+        gate: judges evaluations: the best is saved, and without a better one the run stops.
+        store: where `save` and `load` keep checkpoints. With one, the last step is saved too.
         run_config: the run's configuration, whose hash goes into each checkpoint.
+
+    Raises:
+        ValueError: model, precision or store do not go with the number of processes.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a training run, each the caller's to choose
@@ -156,24 +92,33 @@ class Trainer(Generic[B]):
         *,
         schedule: Callable[[int], float] | None = None,
         evaluation: Iterable[B] | None = None,
+        gate: EvaluationGate | None = None,
         store: CheckpointStore | None = None,
         run_config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model = model
+        self.config = config or TrainerConfig()
+        self._ranks = Ranks(model)
+        if self._ranks.sharded and self.config.precision == "fp16":
+            raise ValueError("fp16 scales by each rank's own gradients; shard with bf16")
+        self.model = self._ranks.model
         self.optimizer = optimizer
         self.loader = loader
-        self.config = config or TrainerConfig()
         self.store = store
+        self.gate = gate
         self.step = 0
         self.non_finite = 0
         self.metrics: dict[str, float] = {}
         self.last: Step | None = None
+        self._called = model
+        if self.config.compile_backend:
+            self._called = torch.compile(model, backend=self.config.compile_backend)  # type: ignore[assignment]
         self._loss = loss
         self._schedule = schedule
         self._evaluation = evaluation
         self._run_config = run_config
         self._batches: Iterator[B] | None = None
-        self._stop = False
+        self._asked = self._agreed = False
+        self._saved: int | None = None
         self._callbacks: dict[Event, list[Callable[[Trainer[B]], None]]] = {e: [] for e in Event}
         self._device = next(model.parameters()).device
         self._scaler = torch.amp.GradScaler(
@@ -185,8 +130,8 @@ class Trainer(Generic[B]):
         self._callbacks[event].append(callback)
 
     def stop(self) -> None:
-        """Stop after the step under way, with a checkpoint where there is a store."""
-        self._stop = True
+        """Stop after the step under way (on several ranks the next), with a checkpoint."""
+        self._asked = True
 
     def train(self, steps: int) -> list[float]:
         """Train until `steps` optimizer steps are done in all, counting those before a resume.
@@ -200,22 +145,30 @@ class Trainer(Generic[B]):
             NonFiniteError: a loss or gradient is not finite and the configuration says "raise".
         """
         losses: list[float] = []
-        self._stop = False
-        with self._stopping_on_sigterm():
+        self._asked = self._agreed = False
+        self.optimizer.zero_grad(set_to_none=True)
+        with calling_on_sigterm(self.stop):
             self._tell(Event.START)
-            while self.step < steps and not self._stop:
-                self.last = self._one_step()
-                losses.append(self.last.loss)
-                self._tell(Event.STEP)
-                if self._due(self.config.evaluate_every):
-                    self.evaluate()
-                if self.store and (self._stop or self._due(self.config.save_every)):
+            try:
+                while self.step < steps and not self._stopping:
+                    self.last = self._one_step()
+                    losses.append(self.last.loss)
+                    self._tell(Event.STEP)
+                    better = self._due(self.config.evaluate_every) and self._judge()
+                    if self.store and (better or self._due(self.config.save_every)):
+                        self.save()
+                if self.store and losses and self._saved != self.step:
                     self.save()
-            self._tell(Event.STOP)
+            finally:
+                self._tell(Event.STOP)
+            if self.store:
+                self.store.wait()
         return losses
 
     def evaluate(self) -> dict[str, float]:
-        """Mean loss a token over `evaluation`; model, gradients and generators stay as they are.
+        """Mean loss a token over `evaluation`; nothing that training depends on is changed.
+
+        That is: model, gradients, generators, and the position of an `evaluation` that has one.
 
         Raises:
             ValueError: there is nothing to evaluate on.
@@ -224,18 +177,29 @@ class Trainer(Generic[B]):
             raise ValueError("no evaluation batches; give Trainer an `evaluation`")
         # A frozen submodule may be in eval mode while the rest trains, so each is remembered.
         modes = [(module, module.training) for module in self.model.modules()]
-        total, tokens = 0.0, 0
+        position: dict[str, Any] = getattr(self._evaluation, "state_dict", dict)()
+        # A replica's forward would copy buffers from rank 0 and wait for the others.
+        called = self.model if self._ranks.replicated else self._called
+        total, tokens, batches = 0.0, 0, 0
         with seeding.untouched(), torch.no_grad(), self._autocast():
             self.model.eval()
             try:
-                for batch in self._evaluation:
-                    loss, count = self._loss(self.model, batch)
-                    total += float(loss)
-                    tokens += count
+                for batch, counts in self._ranks.in_step(self._evaluation):
+                    loss, count = self._loss(called, batch)
+                    total += float(loss) * counts
+                    tokens += count * counts
+                    batches += 1
             finally:
                 for module, training in modes:
                     module.training = training
-        self.metrics = {"eval_loss": total / tokens if tokens else math.nan}
+                if position:
+                    self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
+        total, tokens_in_all, batches_in_all = self._ranks.sum(total, tokens, batches)
+        if not batches_in_all:
+            raise ValueError(
+                "`evaluation` gave no batches; a generator is used up by its first use"
+            )
+        self.metrics = {"eval_loss": total / tokens_in_all if tokens_in_all else math.nan}
         self._tell(Event.EVALUATED)
         return self.metrics
 
@@ -243,17 +207,16 @@ class Trainer(Generic[B]):
         """Write a checkpoint to `store`, or to the trainer's own, and return its directory.
 
         Raises:
-            ValueError: there is no store.
+            ValueError: there is no store, or it is not for this number of processes.
             OSError: it cannot be written.
         """
-        target = store or self.store
-        if target is None:
-            raise ValueError("no checkpoint store; give Trainer a `store`")
+        target = self._store(store)
         state = {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "loader": self.loader.state_dict(),
             "counters": {"step": self.step, "non_finite": self.non_finite},
+            "gate": self.gate.state_dict() if self.gate else None,
             "trainer_config": asdict(self.config),
             "rng": seeding.capture(),
         }
@@ -264,103 +227,150 @@ class Trainer(Generic[B]):
             metrics=self.metrics,
             config=self._run_config,
         )
+        self._saved = self.step
         self._tell(Event.SAVED)
         return path
 
-    def load(self, store: CheckpointStore | None = None) -> Checkpoint:
+    def load(self, store: CheckpointStore | None = None, *, exact: bool = True) -> Checkpoint:
         """Continue from the newest intact checkpoint, exactly as if never interrupted.
 
+        Args:
+            store: where from, if not the trainer's own.
+            exact: without it the generators stay as they are, which is all that another number
+                of ranks or devices can have.
+
         Raises:
-            ValueError: there is no store.
-            CheckpointError: it holds nothing intact.
+            ValueError: there is no store, or it is not for this number of processes.
+            CheckpointError: it holds nothing intact, or another number of ranks wrote it.
             RngStateError: the number of CUDA devices differs from that of the saved run.
         """
-        source = store or self.store
-        if source is None:
-            raise ValueError("no checkpoint store; give Trainer a `store`")
-        found = source.load()
+        source = self._store(store)
+        if isinstance(source, ShardedStore):
+            found = source.load(like=self.model.state_dict(), exact=exact)
+        else:
+            found = source.load()
+        state = found.state
         self.model.load_state_dict(found.weights)
-        self.optimizer.load_state_dict(found.state["optimizer"])
-        self._scaler.load_state_dict(found.state["scaler"])
-        self.loader.load_state_dict(found.state["loader"])
-        self.step = found.state["counters"]["step"]
-        self.non_finite = found.state["counters"]["non_finite"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        if self.gate and state["gate"]:
+            self.gate.load_state_dict(state["gate"])
+        self.step = self._saved = state["counters"]["step"]
+        self.non_finite = state["counters"]["non_finite"]
+        for name, value in asdict(self.config).items():
+            if name in ("accumulate", "clip_norm", "precision", "compile_backend"):
+                before = state["trainer_config"][name]
+                if value != before:
+                    _log.warning("resumed with %s=%s, was %s: not exact", name, value, before)
         self._batches = None  # they belong to the old position
-        # Last, since building any of the above may have drawn random numbers.
-        seeding.restore(found.state["rng"])
+        self.loader.load_state_dict(state["loader"])
+        if exact:
+            # Last, since building any of the above may have drawn random numbers.
+            seeding.restore(state["rng"])
+        else:
+            _log.warning("resumed without the generators of %s: not exact", found.path)
         return found
 
     def _one_step(self) -> Step:
         started = time.perf_counter()
-        factor = self._schedule(self.step) if self._schedule else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-        self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), dtype=torch.float64)
-        tokens = first = 0
-        for batch in self._window():
-            with self._autocast():
-                loss, count = self._loss(self.model, batch)
-            # Scaled by the first batch's count, which keeps gradients in fp16's range; the
-            # true divisor, the count of the whole window, is known only at its end.
-            first = first or max(1, count)
-            self._scaler.scale(loss / first).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach().double().cpu()
+        if self._schedule:
+            factor = self._schedule(self.step)
+            for group in self.optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        batches = self._window()
+        # In double precision, and on the device: read once, when the step is queued.
+        sums = torch.zeros((), dtype=torch.float64, device=self._device)
+        tokens, divisor = 0, 0.0
+        count_of_batches = len(batches)
+        while batches:
+            batch = batches.popleft()
+            with self._ranks.synchronized(last=not batches):
+                with self._autocast():
+                    loss, count = self._loss(self._called, batch)
+                # By the first batch's count, the same on every rank, which keeps gradients in
+                # fp16's range; the true divisor, the count of all, is known only at the end.
+                divisor = divisor or self._ranks.largest(max(1, count), count_of_batches)
+                self._scaler.scale(loss / divisor).backward()  # type: ignore[no-untyped-call]
+            sums += loss.detach()
             tokens += count
+        total, tokens_in_all, asked = self._ranks.sum(float(sums), tokens, int(self._asked))
+        self._agreed = asked > 0
         self._scaler.unscale_(self.optimizer)
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
-        if tokens != first:
+        groups = self.optimizer.param_groups
+        parameters = [p for group in groups for p in group["params"] if p.grad is not None]
+        divided_by = divisor * self._ranks.world  # torch takes the mean over ranks
+        if tokens_in_all != divided_by:
             for parameter in parameters:
-                parameter.grad.mul_(first / max(1, tokens))  # type: ignore[union-attr]
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        mean = float(total) / max(1, tokens)
-        applied = self._update(parameters, mean, norm)
+                parameter.grad.mul_(divided_by / max(1, tokens_in_all))
+        norm = self._ranks.whole(nn.utils.get_total_norm([p.grad for p in parameters]))
+        mean, length = total / max(1, tokens_in_all), float(norm)
+        applied = self._update(parameters, mean, length, norm)
         self.step += 1
-        rate = self.optimizer.param_groups[0]["lr"]
         seconds = time.perf_counter() - started
-        return Step(self.step, mean, float(norm), rate, tokens, seconds, applied)
+        return Step(self.step, mean, length, groups[0]["lr"], int(tokens_in_all), seconds, applied)
 
-    def _update(self, parameters: list[nn.Parameter], loss: float, norm: Tensor) -> bool:
+    def _update(
+        self, parameters: list[nn.Parameter], loss: float, length: float, norm: Tensor
+    ) -> bool:
         """Clip and apply the gradients, unless they are not finite. Whether they were applied."""
-        overflow = self._scaler.is_enabled() and math.isfinite(loss)
-        finite = math.isfinite(loss) and bool(torch.isfinite(norm))
+        finite = math.isfinite(loss) and math.isfinite(length)
         if finite:
             if self.config.clip_norm is not None:
                 nn.utils.clip_grads_with_norm_(parameters, self.config.clip_norm, norm)
             self._scaler.step(self.optimizer)
-        elif not overflow:  # an overflow of scaled gradients is the scaler's daily business
+        # An overflow of scaled gradients is the scaler's daily business, while it scales.
+        elif not (math.isfinite(loss) and self._scaler.get_scale() > 1):
             self.non_finite += 1
             if self.config.on_non_finite == "raise":
                 self.optimizer.zero_grad(set_to_none=True)
                 raise NonFiniteError(
-                    f"step {self.step + 1}: loss {loss:g}, gradient norm {float(norm):g}; the "
+                    f"step {self.step + 1}: loss {loss:g}, gradient norm {length:g}; the "
                     "weights are those before this step"
                 )
             if self.config.on_non_finite == "stop":
-                self._stop = True
+                self._asked = self._agreed = True  # all ranks see the same loss
         if self._scaler.is_enabled():
             self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return finite
 
-    def _window(self) -> Iterator[B]:
+    def _window(self) -> deque[B]:
         """The batches of one step: the next `accumulate` of this epoch, or what is left of it."""
-        if self._batches is None:
-            self._batches = iter(self.loader)
-        window = islice(self._batches, self.config.accumulate)
-        batch = next(window, None)
-        if batch is None:
-            self._batches = iter(self.loader)
-            window = islice(self._batches, self.config.accumulate)
-            batch = next(window, None)
-            if batch is None:
-                raise ValueError("the loader gives no batches; its dataset is empty")
-        yield batch
-        yield from window
+        window: deque[B] = deque()
+        for _ in range(2):  # what is left may be nothing
+            if self._batches is None:
+                self._batches = iter(self.loader)
+            window.extend(islice(self._batches, self.config.accumulate))
+            if window:
+                return window
+            self._batches = None
+        raise ValueError("the loader gives no batches; its dataset is empty")
 
-    def _autocast(self) -> torch.autocast:
+    def _judge(self) -> bool:
+        """Evaluate; whether a gate says that this is the best so far."""
+        self.evaluate()
+        if self.gate is None:
+            return False
+        better = self.gate.update(self.metrics, self.step)
+        if self.gate.exhausted:
+            self._asked = self._agreed = True  # all ranks see the same metrics
+        return better
+
+    def _store(self, store: CheckpointStore | None) -> CheckpointStore:
+        found = store or self.store
+        if found is None:
+            raise ValueError("no checkpoint store; give Trainer a `store`")
+        if self._ranks.world > 1 and not isinstance(found, ShardedStore):
+            raise ValueError("several processes cannot share a CheckpointStore; use ShardedStore")
+        return found
+
+    @property
+    def _stopping(self) -> bool:
+        return self._agreed if self._ranks.world > 1 else self._asked
+
+    def _autocast(self) -> AbstractContextManager[object]:
         dtype = _DTYPES.get(self.config.precision)
-        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None)
+        return torch.autocast(self._device.type, dtype=dtype) if dtype else nullcontext()
 
     def _due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -368,19 +378,3 @@ class Trainer(Generic[B]):
     def _tell(self, event: Event) -> None:
         for callback in self._callbacks[event]:
             callback(self)
-
-    @contextmanager
-    def _stopping_on_sigterm(self) -> Iterator[None]:
-        def stop(number: int, frame: FrameType | None) -> None:
-            del number, frame
-            self._stop = True
-
-        try:
-            before = signal.signal(signal.SIGTERM, stop)
-        except ValueError:  # only the main thread may; elsewhere whoever owns it calls stop()
-            yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)

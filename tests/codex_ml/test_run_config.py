@@ -35,7 +35,7 @@ def test_every_setting_has_its_default_in_the_file() -> None:
     ("key", "text", "message"),
     [
         ("optimizer.name", "adamv", r"optimizer\.name: .*did you mean 'adamw'\?"),
-        ("schedule.name", "linear", r"schedule\.name: .*known are warmup_cosine"),
+        ("schedule.name", "linear", r"schedule\.name: .*did you mean 'warmup_linear'\?"),
         ("trainer.accumulate", "0", r"trainer\.accumulate: .*must be at least 1"),
         ("trainer.clip", "1", r"trainer\.clip: unknown key; did you mean 'trainer\.clip_norm'"),
         ("seed", "4294967296", r"seed: Expected `int` <= 4294967295"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from codex_ml import seeding
 
@@ -69,6 +70,62 @@ def test_a_state_of_another_number_of_devices_is_refused_unless_asked_for() -> N
     with pytest.raises(seeding.RngStateError, match="resume on as many devices"):
         seeding.restore(state)
     seeding.restore(state, strict=False)
+
+
+def test_a_value_that_is_no_state_is_refused_before_anything_is_changed() -> None:
+    seeding.seed_everything(7)
+    expected = draws()
+    seeding.seed_everything(7)
+    with pytest.raises(seeding.RngStateError, match="lacks cuda, numpy"):
+        seeding.restore({"python": random.getstate(), "torch": torch.get_rng_state()})
+    state = seeding.capture()
+    state["numpy"].pop("pos")
+    with pytest.raises(KeyError):
+        seeding.restore(state)
+    assert draws() == expected
+
+
+def test_streams_are_repeatable_apart_and_touch_no_other_generator() -> None:
+    before = torch.get_rng_state()
+    seen = [
+        torch.randint(2**40, (1,), generator=seeding.generator(*numbers)).item()
+        for numbers in [(1, 2), (1, 2), (2, 1), (1,), (1, 2, 0)]
+    ]
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 4
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Draws(Dataset[list[float]]):
+    """Each sample is what a worker's three generators gave."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> list[float]:
+        numpy = np.random
+        return [random.random(), float(numpy.random()), float(torch.rand(()))]
+
+
+def drawn_by_workers(seed: int, **options: Any) -> list[float]:
+    loader: DataLoader[Any] = DataLoader(
+        Draws(), batch_size=None, num_workers=2, generator=seeding.generator(seed), **options
+    )
+    return [float(number) for sample in loader for number in sample]
+
+
+def test_workers_draw_repeatably_and_apart_also_between_ranks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = {"worker_init_fn": seeding.worker_init_fn}
+    first = drawn_by_workers(7, **ours)
+    assert drawn_by_workers(7, **ours) == first
+    assert not set(drawn_by_workers(8, **ours)) & set(first)
+    bare = drawn_by_workers(7)
+    monkeypatch.setenv("RANK", "1")
+    assert drawn_by_workers(7) == bare, "torch alone: every rank augments alike"
+    other = drawn_by_workers(7, **ours)
+    assert len({*first, *other}) == len(first) + len(other) == 24
 
 
 def test_determinism_is_switched_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:

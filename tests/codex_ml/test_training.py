@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
-from itertools import pairwise
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from codex_ml import seeding
+from codex_ml.callbacks import EvaluationGate
 from codex_ml.checkpoint import CheckpointStore
 from codex_ml.data import ResumableLoader
-from codex_ml.training import Event, NonFiniteError, Trainer, TrainerConfig, warmup_cosine
+from codex_ml.schedules import warmup_cosine
+from codex_ml.training import Event, NonFiniteError, Trainer, TrainerConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 SAMPLES, WIDTH = 10, 6
 
@@ -87,6 +90,55 @@ def test_accumulation_equals_the_large_batch_and_a_loop_by_hand(
     assert_same(weights(trainer), weights(by_hand), 1e-5)
 
 
+def plain(seed: int) -> nn.Module:
+    """Two layers in double precision, where 2**-52 is an ULP of one."""
+    seeding.seed_everything(seed)
+    return nn.Sequential(nn.Linear(WIDTH, 9), nn.Tanh(), nn.Linear(9, WIDTH)).double()
+
+
+@pytest.mark.parametrize("parts", [[10], [5, 5], [1, 2, 3, 4], [7, 1, 1, 1], [1] * 10])
+def test_unequal_token_counts_give_the_gradient_of_the_large_batch_to_the_ulp(
+    parts: list[int],
+) -> None:
+    samples = [Rows()[index] for index in range(SAMPLES)]
+    rows, counted = (torch.stack(part).double() for part in zip(*samples, strict=True))
+    batches = list(zip(torch.split(rows, parts), torch.split(counted, parts), strict=True))
+
+    def step(batches: list[Any]) -> tuple[dict[str, Tensor], float]:
+        model = plain(3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        config = TrainerConfig(accumulate=len(batches), clip_norm=None)
+        (mean,) = Trainer(model, optimizer, loss, Fixed(batches), config).train(1)
+        return dict(model.state_dict()), mean
+
+    found, mean = step(batches)
+    model = plain(3)
+    expected = ((model(rows) - 1).square() * counted).sum() / counted.sum()
+    expected.backward()
+    for name, parameter in plain(3).named_parameters():
+        grad = model.get_parameter(name).grad
+        assert grad is not None
+        error = (parameter.detach() - found[name] - grad).abs().max()
+        assert error < 8 * 2**-52, (name, float(error))
+    assert mean == pytest.approx(float(expected.detach()), rel=4e-16)
+
+
+class Fixed:
+    """A loader of given batches."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Any) -> None:
+        del state
+
+
 def test_an_epoch_s_last_short_step_is_neither_lost_nor_doubled() -> None:
     trainer = make(TrainerConfig(accumulate=2), batch=3)  # four batches of 3, 3, 3 and 1
     tokens = []
@@ -110,8 +162,8 @@ def test_a_resume_continues_to_the_bit(tmp_path: Path, interrupted: int, precisi
     expected = straight.train(12)
     draws = torch.rand(3)
     first = make(config, **options)
-    losses = first.train(interrupted)
-    first.save()
+    losses = first.train(interrupted)  # saves its last step
+    first.store = None
     first.train(12)
     resumed = make(config, **options)
     torch.rand(5)
@@ -121,12 +173,26 @@ def test_a_resume_continues_to_the_bit(tmp_path: Path, interrupted: int, precisi
     assert_same(weights(straight), weights(resumed))
 
 
+def test_training_goes_on_while_a_checkpoint_is_written_and_ends_when_all_are(
+    tmp_path: Path,
+) -> None:
+    store = CheckpointStore(tmp_path, keep_last=None, background=True)
+    trainer = make(TrainerConfig(save_every=2), dropout=0.3, store=store)
+    trainer.train(7)
+    assert [int(path.name[-2:]) for path in CheckpointStore(tmp_path).paths()] == [2, 4, 6, 7]
+    for path in store.paths():
+        straight = make(dropout=0.3)
+        straight.train(store.load(path).step)
+        assert_same(weights(straight), store.load(path).weights)
+
+
 def test_going_back_in_one_process_repeats_the_run_to_the_bit(tmp_path: Path) -> None:
     trainer = make(TrainerConfig(accumulate=2), dropout=0.3, store=CheckpointStore(tmp_path))
+    store = trainer.store
     trainer.train(2)
-    trainer.save()
+    trainer.store = None
     first, after = trainer.train(7), weights(trainer)
-    trainer.load()
+    trainer.load(store)
     assert trainer.train(7) == first
     assert_same(weights(trainer), after)
 
@@ -152,6 +218,75 @@ def test_evaluation_leaves_no_trace() -> None:
     assert_same(before, weights(trainer))
     with pytest.raises(ValueError, match="no evaluation batches"):
         make().evaluate()
+
+
+def test_evaluation_on_a_loader_with_a_place_of_its_own_gives_the_same_each_time() -> None:
+    evaluation: ResumableLoader[Any] = ResumableLoader(Rows(), 4, seed=5)
+    next(iter(evaluation))
+    before = evaluation.state_dict()
+    trainer = make(evaluation=evaluation)
+    assert trainer.evaluate() == trainer.evaluate()
+    assert evaluation.state_dict() == before
+    once = make(evaluation=iter(list(evaluation)))
+    once.evaluate()
+    with pytest.raises(ValueError, match="gave no batches"):
+        once.evaluate()
+
+
+def test_a_gate_saves_the_best_and_stops_when_patience_ends(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep_last=1, metric="eval_loss")
+    gate = EvaluationGate(patience=2)
+    values = iter([3.0, 1.0, 2.0, 2.5, 0.0])
+    config = TrainerConfig(evaluate_every=2)
+    trainer = make(config, store=store, gate=gate, evaluation=[next(iter(make().loader))])
+    trainer.on(Event.EVALUATED, lambda t: t.metrics.update(eval_loss=next(values)))
+    assert len(trainer.train(20)) == 8
+    assert (gate.best, gate.best_step) == (1.0, 4)
+    assert [int(path.name[-2:]) for path in store.paths()] == [4, 8], "the best and the last"
+    resumed = make(config, store=store, gate=EvaluationGate(patience=2))
+    resumed.load()
+    assert resumed.gate is not None
+    assert resumed.gate.exhausted
+    assert resumed.gate.best_step == 4
+
+
+def test_a_compiled_model_trains_alike_and_saves_under_its_own_names(tmp_path: Path) -> None:
+    eager = make(dropout=0.3)
+    expected = eager.train(4)
+    options: dict[str, Any] = {"dropout": 0.3, "store": CheckpointStore(tmp_path)}
+    compiled = make(TrainerConfig(compile_backend="aot_eager"), **options)
+    assert compiled.train(4) == pytest.approx(expected, rel=1e-5)
+    assert_same(weights(eager), weights(compiled), 1e-5)
+    assert set(compiled.store.load().weights) == set(eager.model.state_dict())  # type: ignore[union-attr]
+
+
+def test_a_resume_under_other_settings_says_that_it_is_not_exact(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(store=CheckpointStore(tmp_path)).train(2)
+    make(store=CheckpointStore(tmp_path)).load()
+    assert not caplog.text
+    resumed = make(TrainerConfig(accumulate=2), store=CheckpointStore(tmp_path))
+    generators = torch.get_rng_state()
+    resumed.load(exact=False)
+    assert "accumulate=2, was 1: not exact" in caplog.text
+    assert "without the generators" in caplog.text
+    assert (resumed.step, resumed.loader.state_dict()["position"]) == (2, 4)
+    assert torch.equal(torch.get_rng_state(), generators)
+
+
+def test_a_loss_scale_that_no_longer_helps_is_not_an_overflow() -> None:
+    trainer = make(TrainerConfig(precision="fp16", on_non_finite="raise"))
+    sound = trainer._loss
+
+    def bad_gradient(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
+        total, count = sound(model, batch)
+        return total + (total * 0).sqrt(), count  # finite, with the gradient 0 / 0
+
+    trainer._loss = bad_gradient
+    with pytest.raises(NonFiniteError, match="gradient norm nan"):
+        trainer.train(30)
+    assert 15 <= trainer.step < 30, "first it was taken for an overflow, down to a scale of one"
 
 
 def poisoned(config: TrainerConfig, at: int, **more: Any) -> Trainer[Any]:
@@ -191,19 +326,43 @@ def test_a_nan_is_skipped_and_counted_or_stops_with_a_checkpoint(tmp_path: Path)
     assert store.load().state["counters"] == {"step": 3, "non_finite": 1}
 
 
-def test_sigterm_finishes_the_step_and_saves(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path)
-    trainer = make(store=store)
+# A run that tells each step, and takes long enough for a signal to come in between.
+TERMINATED = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_training import Event, make
+from codex_ml.checkpoint import CheckpointStore
+trainer = make(store=CheckpointStore({directory!r}))
+trainer.on(Event.STEP, lambda t: (print(t.step, flush=True), time.sleep(0.02)))
+done = trainer.train(10_000)
+print("ended", len(done), flush=True)
+"""
 
-    def terminate(subject: Trainer[Any]) -> None:
-        if subject.step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
 
+def test_sigterm_to_a_process_finishes_the_step_saves_and_ends_well(tmp_path: Path) -> None:
+    code = TERMINATED.format(tests=str(Path(__file__).parent), directory=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if int(line) == 3:
+                run.terminate()
+                break
+        steps = [line for line in run.stdout if not line.startswith("ended")]
+        assert run.wait(20) == 0
+    found = CheckpointStore(tmp_path).load()
+    assert found.step == 3 + len(steps)
+    straight = make()
+    straight.train(found.step)
+    assert_same(weights(straight), found.weights)
+
+
+def test_the_handler_of_before_is_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    trainer.on(Event.STEP, terminate)
+    trainer = make()
+    trainer.on(Event.STEP, lambda t: t.stop() if t.step == 3 else None)
     assert len(trainer.train(10)) == 3
-    assert store.load().step == 3
     assert signal.getsignal(signal.SIGTERM) == before
+    assert len(trainer.train(4)) == 1, "a stop is for one call"
 
 
 def test_callbacks_come_at_their_points_and_checkpoints_in_their_rhythm(tmp_path: Path) -> None:
@@ -215,18 +374,15 @@ def test_callbacks_come_at_their_points_and_checkpoints_in_their_rhythm(tmp_path
         trainer.on(event, lambda _, event=event: seen.append(event))  # type: ignore[misc]
     trainer.train(3)
     step, evaluated, saved = Event.STEP, Event.EVALUATED, Event.SAVED
-    assert seen == [Event.START, step, step, evaluated, saved, step, Event.STOP]
-    assert [path.name[-2:] for path in store.paths()] == ["02"]
+    assert seen == [Event.START, step, step, evaluated, saved, step, saved, Event.STOP]
+    assert [path.name[-2:] for path in store.paths()] == ["02", "03"]
+    assert trainer.train(3) == []
+    assert len(store.paths()) == 2
     assert store.load().manifest["metrics"]["eval_loss"] == trainer.metrics["eval_loss"]
 
 
-def test_the_rate_warms_up_falls_and_is_applied() -> None:
-    factor = warmup_cosine(4, 20, floor=0.1)
-    values = [factor(step) for step in range(25)]
-    assert values[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert values[4] == 1.0
-    assert all(b < a for a, b in pairwise(values[4:21]))
-    assert values[20:] == pytest.approx([0.1] * 5)
+def test_the_rate_of_each_step_is_applied() -> None:
+    factor = warmup_cosine(4, 20)
     trainer = make(schedule=factor)
     rates = []
     trainer.on(Event.STEP, lambda t: rates.append(t.last.learning_rate if t.last else None))

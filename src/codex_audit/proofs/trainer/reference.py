@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 from codex_ml import seeding
 from codex_ml.checkpoint import CheckpointStore
 from codex_ml.data import ResumableLoader
-from codex_ml.training import Trainer, TrainerConfig, warmup_cosine
+from codex_ml.schedules import warmup_cosine
+from codex_ml.training import Trainer, TrainerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path

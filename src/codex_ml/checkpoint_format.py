@@ -1,0 +1,224 @@
+"""What a checkpoint is on the disk: files, a manifest with their hashes, a name that says whole.
+
+Everything is written below a temporary name, flushed to the disk, and renamed, so whatever has
+its final name is complete (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
+Removal goes the other way round: renamed first, then deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from codex_ml.environment import config_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+FORMAT = "codex-ml-checkpoint"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+WRITING, DELETING = ".writing-", ".deleting-"
+
+_SCALARS = (type(None), bool, int, float, str, bytes, torch.dtype, torch.device)
+_log = logging.getLogger(__name__)
+
+
+class CheckpointError(RuntimeError):
+    """There is no checkpoint to load; the message says what was found and why not that."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is not what was written: a file is missing or its hash differs."""
+
+
+class FormatError(CheckpointError):
+    """A checkpoint of another program, of a later version of this one, or of another store."""
+
+
+def commit(temporary: Path, final: Path, described: Mapping[str, Any]) -> None:
+    """Make a written directory a checkpoint: manifest, flush, rename.
+
+    Args:
+        temporary: holds the files that `described["files"]` names, flushed by `seal`.
+        final: the name that it gets, in the same directory.
+        described: JSON values; format, version and a hash of the manifest itself are added.
+    """
+    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **described}
+    whole["manifest_sha256"] = config_hash(whole)
+    text = json.dumps(whole, indent=2, sort_keys=True, allow_nan=False)
+    (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    directories = [path for path in temporary.rglob("*") if path.is_dir()]
+    for path in (temporary / MANIFEST, *directories, temporary):
+        fsync(path)
+    temporary.rename(final)
+    fsync(final.parent)
+
+
+def seal(path: Path) -> dict[str, Any]:
+    """Flush a written file to the disk; its size and SHA-256, for the manifest."""
+    fsync(path)
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint each of whose bytes is as it was written.
+
+    Raises:
+        FormatError: it is of another program or a later version.
+        DamagedError: a file is missing or differs; the message names it.
+    """
+    described = read_manifest(path)
+
+    def check(part: str) -> str | None:
+        try:
+            actual = _sha256(path / part)
+        except OSError as error:
+            return f"{path}: {part} cannot be read ({error.strerror})"
+        if actual != described["files"][part]["sha256"]:
+            return f"{path}: {part} does not have the SHA-256 of the manifest"
+        return None
+
+    with ThreadPoolExecutor() as pool:  # hashing runs outside the interpreter's lock
+        for complaint in pool.map(check, described["files"]):
+            if complaint:
+                raise DamagedError(complaint)
+    return described
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint, itself verified; its files are not.
+
+    Raises:
+        FormatError: it is of another program or a later version.
+        DamagedError: it cannot be read, or is not as it was written.
+    """
+    try:
+        described = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{path}: {MANIFEST} cannot be read ({error})") from error
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise FormatError(f"{path}: not a {FORMAT}; load it with the program that wrote it")
+    if described.get("format_version") != FORMAT_VERSION:
+        raise FormatError(
+            f"{path}: format version {described.get('format_version')}, and this version reads "
+            f"{FORMAT_VERSION}; load it with the codex_ml that wrote it"
+        )
+    if described.pop("manifest_sha256", None) != config_hash(described):
+        raise DamagedError(f"{path}: {MANIFEST} does not have the SHA-256 that it names")
+    return described
+
+
+def looks_whole(path: Path) -> bool:
+    """Whether manifest and file sizes are right: cheap, and what a cut-off file fails."""
+    try:
+        files = read_manifest(path)["files"]
+        return all((path / part).stat().st_size == files[part]["bytes"] for part in files)
+    except (CheckpointError, OSError):
+        return False
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Delete checkpoints, each under a name that no longer says it is whole.
+
+    What cannot be deleted is warned of: a run must not end because a disk kept a file.
+    """
+    for path in paths:
+        doomed = path.with_name(DELETING + path.name.removeprefix(DELETING))
+        try:
+            path.rename(doomed)
+            shutil.rmtree(doomed)
+        except OSError as error:
+            _log.warning("%s could not be removed: %s", path, error)
+
+
+class Buffers:
+    """Memory for copies of tensors, used again by the next save.
+
+    Fresh pages cost several times what the copying does; where the tensors come from CUDA the
+    memory is pinned, which the copying itself is faster into.
+    """
+
+    def __init__(self) -> None:
+        self._used: list[Tensor] = []
+        self._free: dict[tuple[Any, ...], list[Tensor]] = {}
+
+    def reuse(self) -> None:
+        """Say that nobody reads the copies made so far; what did not serve this time is freed."""
+        self._free = {}
+        for tensor in self._used:
+            self._free.setdefault((tensor.shape, tensor.dtype), []).append(tensor)
+        self._used = []
+
+    def copy(self, tensor: Tensor) -> Tensor:
+        """A contiguous copy on the CPU."""
+        free = self._free.get((tensor.shape, tensor.dtype))
+        made = (
+            free.pop()
+            if free
+            else torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        )
+        self._used.append(made)
+        return made.copy_(tensor.detach())
+
+
+def plain(
+    value: Any, where: str = "state", *, copy: Callable[[Tensor], Tensor] = Tensor.detach
+) -> Any:
+    """`value` as `torch.load(weights_only=True)` will read it, checked before it is written.
+
+    Args:
+        value: tensors, numbers, strings, in mappings, lists and tuples.
+        where: what to call it in an error.
+        copy: what to make of a tensor, such as `Buffers.copy`.
+
+    Raises:
+        TypeError: something in it could be saved and not loaded; the message says where.
+    """
+    if type(value) in _SCALARS:
+        return value
+    if type(value) in (Tensor, torch.nn.Parameter):
+        return copy(value)
+    if isinstance(value, Mapping):
+        if odd := [key for key in value if type(key) not in _SCALARS]:
+            raise TypeError(f"{where}: the key {odd[0]!r} is of {type(odd[0])}")
+        return {key: plain(item, f"{where}[{key!r}]", copy=copy) for key, item in value.items()}
+    if type(value) in (list, tuple, torch.Size):
+        items = [plain(item, f"{where}[{n}]", copy=copy) for n, item in enumerate(value)]
+        return items if type(value) is list else tuple(items)
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    raise TypeError(
+        f"{where} is a {kind}, which torch.load(weights_only=True) refuses; "
+        "save it as tensors, numbers, strings, lists, tuples and dictionaries"
+    )
+
+
+def json_numbers(metrics: Mapping[str, Any]) -> dict[str, float | str]:
+    """Metrics as JSON, which knows neither NaN nor infinity: these become "nan" and "inf"."""
+    numbers = {name: float(value) for name, value in metrics.items()}
+    return {name: n if math.isfinite(n) else str(n) for name, n in numbers.items()}
+
+
+def fsync(path: Path) -> None:
+    """Flush a file's bytes, or a directory's entries, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
