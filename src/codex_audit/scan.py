@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import time
 from datetime import UTC, datetime
+from functools import cache as once
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from codex_audit.capabilities.catalog import deep
+from codex_audit.capabilities.catalog import deep, load_catalog
 from codex_audit.capabilities.evaluate import evaluate
 from codex_audit.capabilities.extension import full_catalog
 from codex_audit.capabilities.kind import declaration
@@ -28,10 +29,11 @@ from codex_audit.tree.reading import shown_path, shown_text, snippet_of, text_li
 from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from codex_audit.capabilities.catalog import Catalog
+    from codex_audit.capabilities.model import Signal
     from codex_audit.tree.files import Tree
 
 
@@ -68,7 +70,7 @@ def scan(
     known = cache.contents(root.resolve()) if cache else {}
     tree = list_tree(root, settings.exclude, known)
     declared = [declaration(settings.kind)] if settings.kind else []
-    probes = Probes([*catalog.signals(), *declared, *deep(checklist_signals())])
+    probes = _probes(catalog, declared)
     files = survey(tree, probes, cache)
     if cache and tree.contents != known:
         cache.keep_contents(tree.root, tree.contents)
@@ -180,6 +182,18 @@ def _configured(settings: Settings) -> tuple[str, ...]:
     """The subjects that settings say are there: what stands trial exists."""
     trainer = ("training", "model") if settings.trainer.factory else ()
     return (*trainer, *(("tokenizer",) if settings.tokenizer.path else ()))
+
+
+def _probes(catalog: Catalog, declared: Sequence[Signal]) -> Probes:
+    """What is asked of each file; made once for the shipped catalog alone."""
+    if catalog is load_catalog() and not declared:
+        return _shipped_probes()
+    return Probes([*catalog.signals(), *declared, *deep(checklist_signals())])
+
+
+@once
+def _shipped_probes() -> Probes:
+    return Probes([*load_catalog().signals(), *deep(checklist_signals())])
 
 
 def _check_declared(catalog: Catalog, settings: Settings, root: Path) -> None:

@@ -170,10 +170,9 @@ class CheckpointStore:
             _STATE: pool.submit(_write, temporary / _STATE, torch.save, checked),
             **{part: pool.submit(seal, temporary / part) for part in attached},
         }
-        self._pending = pool.submit(self._finish, temporary, final, written, described)
-        if self._buffers:
-            self._pending.add_done_callback(_report)  # also where nobody waits any more
-        else:
+        finish = _reported(self._finish) if self._buffers else self._finish
+        self._pending = pool.submit(finish, temporary, final, written, described)
+        if not self._buffers:
             self.wait()
         return final
 
@@ -328,6 +327,14 @@ def _read(path: Path, described: dict[str, Any], map_location: str) -> Checkpoin
     return Checkpoint(path, described["step"], weights, state, described)
 
 
-def _report(done: Future[None]) -> None:
-    if error := done.exception():
-        _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
+def _reported(finish: Callable[..., None]) -> Callable[..., None]:
+    """`finish`, whose failure is in the log also where nobody waits for it any more."""
+
+    def reported(*arguments: object) -> None:
+        try:
+            finish(*arguments)
+        except BaseException as error:
+            _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
+            raise
+
+    return reported

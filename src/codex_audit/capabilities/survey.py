@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,9 +81,12 @@ class _Reader:
     def __init__(self, tree: Tree, probes: Probes) -> None:
         self._tree = tree
         self._probes = probes
-        # What is found depends on who reads, and on the Python whose syntax it is.
-        self._rules = hashlib.sha256(
-            program_digest() + probes.digest() + sys.version.encode()
+
+    @cached_property
+    def _rules(self) -> bytes:
+        """What is found depends on who reads, and on the Python whose syntax it is."""
+        return hashlib.sha256(
+            program_digest() + self._probes.digest() + sys.version.encode()
         ).digest()
 
     def key(self, file: TreeFile) -> bytes:

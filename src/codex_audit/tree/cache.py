@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from functools import cache as once
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,6 +136,7 @@ def user_cache(root: Path) -> Cache | None:
     return None if inside else Cache(folder)
 
 
+@once
 def program_digest() -> bytes:
     """The digest of the code that finds: another version of it may find something else."""
     digest = hashlib.sha256()
