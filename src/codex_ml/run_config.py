@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import torch
 from msgspec import Meta
 
+from codex_ml.evaluation import Threshold
 from codex_ml.registry import Registry, RegistryError
-from codex_ml.training import TrainerConfig  # noqa: TC001 - the schema reads annotations
+from codex_ml.tracking import Kind  # noqa: TC001 - the schema reads annotations
+from codex_ml.training import TrainerConfig  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import torch
 
 DEFAULTS = Path(__file__).with_name("run_config.yaml")
 
@@ -57,7 +58,7 @@ class OptimizerConfig:
     weight_decay: Annotated[float, Meta(ge=0)]
 
     def __post_init__(self) -> None:
-        _check_name(OPTIMIZERS, self.name)
+        check_name(OPTIMIZERS, self.name)
 
     def build(
         self, parameters: Iterable[torch.nn.Parameter], **options: Any
@@ -69,17 +70,18 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleConfig:
-    """Which schedule of `SCHEDULES`, and its warm-up in steps."""
+    """Which schedule of `SCHEDULES`, its warm-up in steps, and where it ends."""
 
     name: str
     warmup: Annotated[int, Meta(ge=0)]
+    total: AtLeastOne | None
 
     def __post_init__(self) -> None:
-        _check_name(SCHEDULES, self.name)
+        check_name(SCHEDULES, self.name)
 
     def build(self, steps: int) -> Callable[[int], float]:
-        """The factor of the learning rate at each of `steps` steps."""
-        return SCHEDULES.get(self.name)(self.warmup, steps)
+        """The factor of the learning rate at each step; it ends at `total`, or at `steps`."""
+        return SCHEDULES.get(self.name)(self.warmup, self.total or steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,8 @@ class RunConfig:
     """Settings of a training run; what each means stands beside its default."""
 
     output: Path
+    resume: bool
+    trackers: tuple[Kind, ...]
     seed: Annotated[int, Meta(ge=0, lt=2**32)]
     deterministic: bool
     device: str
@@ -95,11 +99,41 @@ class RunConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     trainer: TrainerConfig
+    report_every: AtLeastOne
+    thresholds: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_device(self.device)
+        for text in self.thresholds:
+            try:
+                Threshold.parse(text)
+            except ValueError as error:
+                raise ValueError(f"thresholds={text}: {error}") from error
 
 
-def _check_name(registry: Registry[Any], name: str) -> None:
-    """Refuse an unknown name when settings are read, not when the run gets to it."""
+def check_name(registry: Registry[Any], name: str, *, key: str = "name") -> None:
+    """Refuse an unknown name when settings are read, not when the run gets to it.
+
+    Args:
+        registry: that of the component.
+        name: its name.
+        key: of the field that has it, for the message.
+
+    Raises:
+        ValueError: `registry` has no such component.
+    """
     try:
         registry.check(name)
     except RegistryError as error:
-        raise ValueError(f"name={name}: {error}") from error
+        raise ValueError(f"{key}={name}: {error}") from error
+
+
+def _check_device(name: str) -> None:
+    """Refuse a device that is not there, without starting CUDA: determinism is set up later."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device={name}: torch knows none of that name; give cpu") from error
+    devices = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= devices:
+        raise ValueError(f"device={name}: there are {devices} CUDA devices here; give cpu")

@@ -39,12 +39,26 @@ def test_every_setting_has_its_default_in_the_file() -> None:
         ("trainer.accumulate", "0", r"trainer\.accumulate: .*must be at least 1"),
         ("trainer.clip", "1", r"trainer\.clip: unknown key; did you mean 'trainer\.clip_norm'"),
         ("seed", "4294967296", r"seed: Expected `int` <= 4294967295"),
+        ("device", "gpu", r"device: device=gpu: torch knows none of that name; give cpu"),
+        ("device", "cuda:99", r"device: device=cuda:99: there are \d+ CUDA devices here"),
+        ("thresholds", "[accuracy]", r"thresholds: thresholds=accuracy: .* is no threshold"),
+        ("trackers", "[paper]", r"trackers\[0\]: Invalid enum value 'paper'"),
         ("optimizer.learning_rate", "0", r"optimizer\.learning_rate: Expected `float` > 0"),
     ],
 )
 def test_a_bad_setting_is_refused_before_the_run(key: str, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^command line: {message}"):
         SCHEMA.load(DEFAULTS, environ={}, overrides={key: text})
+
+
+def test_a_schedule_ends_where_it_says_or_with_the_run() -> None:
+    schedule = SCHEMA.load(DEFAULTS, environ={}).settings.schedule
+    assert schedule.build(200)(200) == 0
+    ending = SCHEMA.load(
+        DEFAULTS, environ={}, overrides={"schedule.total": "400"}
+    ).settings.schedule
+    assert ending.build(200)(200) == ending.build(300)(200) > 0
+    assert ending.build(200)(400) == 0
 
 
 def test_a_program_extends_the_settings_and_trains_by_them(tmp_path: Path) -> None:

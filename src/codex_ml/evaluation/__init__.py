@@ -28,9 +28,10 @@ from codex_ml.evaluation.harness import (
     predictions_of,
     read_predictions,
     save_evaluation,
+    summary,
 )
 from codex_ml.evaluation.metrics import METRICS
-from codex_ml.evaluation.tasks import EvaluationError, Task, read_task
+from codex_ml.evaluation.tasks import EvaluationError, Task, read_task, write_task
 from codex_ml.evaluation.thresholds import Threshold
 
 __all__ = [
@@ -46,4 +47,6 @@ __all__ = [
     "read_predictions",
     "read_task",
     "save_evaluation",
+    "summary",
+    "write_task",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from codex_ml.evaluation.bootstrap import Resampling
 from codex_ml.evaluation.harness import (
-    Predict,
     evaluate,
     predictions_of,
     read_predictions,
     save_evaluation,
+    summary,
 )
+from codex_ml.evaluation.models import load_model
 from codex_ml.evaluation.tasks import EvaluationError, read_task
 from codex_ml.evaluation.thresholds import Threshold
 from codex_ml.shards import ManifestError
@@ -49,31 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    print(_shown(results))
+    print(summary(results))
     return 0 if results["passed"] else 1
-
-
-def load_model(reference: str, checkpoint: Path | None) -> Predict:
-    """Call `package.module:factory` with the checkpoint's path and return what it makes.
-
-    Raises:
-        EvaluationError: there is no such module or function, or it makes nothing to call.
-    """
-    where, _, name = reference.partition(":")
-    if not where or not name:
-        raise EvaluationError(f"--model {reference}: write it as package.module:factory")
-    try:
-        factory = getattr(importlib.import_module(where), name, None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{where}.".startswith(f"{error.name}."):
-            raise
-        raise EvaluationError(f"--model {reference}: there is no module {error.name!r}") from error
-    if not callable(factory):
-        raise EvaluationError(f"--model {reference}: {where} has no function {name!r}")
-    predict: Predict = factory(checkpoint)
-    if not callable(predict):
-        raise EvaluationError(f"--model {reference}: it must return a function of rows")
-    return predict
 
 
 def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
@@ -92,20 +69,6 @@ def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
         options.save_predictions.write_text("".join(lines), encoding="utf-8")
     results = evaluate(task, predictions, thresholds=options.threshold, resampling=how)
     return {**results, "source": source}
-
-
-def _shown(results: dict[str, Any]) -> str:
-    lines = [f"{results['task']['name']}: {results['examples']} examples"]
-    share = f"{results['resampling']['confidence']:.0%}"
-    for name, found in results["metrics"].items():
-        ends = found["note"] or f"{share} {found['low']:.6g} to {found['high']:.6g}"
-        value = "undefined" if found["value"] is None else f"{found['value']:.6g}"
-        lines.append(f"  {name} {value} ({ends})")
-    lines += [
-        f"  {'holds' if entry['passed'] else 'FAILS'}: {entry['threshold']}"
-        for entry in results["thresholds"]
-    ]
-    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:

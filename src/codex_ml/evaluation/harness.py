@@ -98,6 +98,21 @@ def save_evaluation(results: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def summary(results: Mapping[str, Any]) -> str:
+    """The results of `evaluate` for people: a line a metric and a threshold."""
+    lines = [f"{results['task']['name']}: {results['examples']} examples"]
+    share = f"{results['resampling']['confidence']:.0%}"
+    for name, found in results["metrics"].items():
+        ends = found["note"] or f"{share} {found['low']:.6g} to {found['high']:.6g}"
+        value = "undefined" if found["value"] is None else f"{found['value']:.6g}"
+        lines.append(f"  {name} {value} ({ends})")
+    lines += [
+        f"  {'holds' if entry['passed'] else 'FAILS'}: {entry['threshold']}"
+        for entry in results["thresholds"]
+    ]
+    return "\n".join(lines)
+
+
 def read_predictions(path: Path) -> list[Row]:
     """The predictions in a JSONL or CSV file, one a row with the row's id.
 

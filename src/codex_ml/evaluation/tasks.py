@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codex_ml.evaluation.thresholds import Threshold
-from codex_ml.shards import Manifest, Row, read_manifest
+from codex_ml.shards import Manifest, Row, read_manifest, write_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -97,6 +99,34 @@ def read_task(path: Path) -> Task:
         cluster=document.get("cluster"),
         thresholds=thresholds,
     )
+
+
+def write_task(
+    path: Path,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    metrics: Sequence[str],
+    target: str | None = None,
+) -> None:
+    """Write a task, and beside it its rows (`.jsonl`) and their manifest (`.json`).
+
+    Args:
+        path: the task's file, `.toml`; its stem is the task's name.
+        rows: each with its `id`.
+        metrics: as in `Task`.
+        target: as in `Task`.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    data, manifest = path.with_suffix(".jsonl"), path.with_suffix(".json")
+    data.write_text("".join(json.dumps(dict(row)) + "\n" for row in rows), encoding="utf-8")
+    write_manifest(manifest, [data])
+    keys = {"name": path.stem, "manifest": manifest.name, "metrics": list(metrics)}
+    keys |= {"target": target} if target else {}
+    # Strings and lists of strings look the same in JSON and TOML.
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in keys.items()]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _check(path: Path, document: dict[str, Any]) -> None:

@@ -1,0 +1,41 @@
+"""Which errors say by themselves what to do, so that a program may show them as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def is_worded(error: Exception) -> bool:
+    """Whether `error` is for the user of a program; any other is a fault, and needs its traceback.
+
+    Those are the kit's own, the system's about a file, and packages that are not installed.
+    """
+    if isinstance(error, OSError):
+        return error.filename is not None
+    return isinstance(error, ModuleNotFoundError) or type(error).__module__.startswith("codex_ml.")
+
+
+def exit_code(main: Callable[[], int]) -> int:
+    """Run `main`: what it returns, or 2 after one line on stderr for an error that is worded.
+
+    Raises:
+        Exception: whatever else `main` raises.
+    """
+    try:
+        return main()
+    except BrokenPipeError:
+        # Whoever read the output has had enough; the interpreter must not flush what is left
+        # (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if not is_worded(error):
+            raise
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"error: {told}", file=sys.stderr)
+        return 2

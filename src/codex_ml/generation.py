@@ -1,0 +1,88 @@
+"""Texts continued by a causal language model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from codex_ml.evaluation.tasks import EvaluationError
+from codex_ml.tokenization.protocol import EOS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from codex_ml.evaluation.harness import Predict
+    from codex_ml.tokenization.protocol import Tokenizer
+
+
+def text_generator(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    *,
+    context: int,
+    tokens: int = 200,
+    temperature: float = 0.8,
+    seed: int = 0,
+    key: str = "text",
+) -> Predict:
+    """What to give `python -m codex_ml.predict` for a causal language model.
+
+    Every row is sampled under a seed of its own, so its text does not depend on other rows.
+
+    Args:
+        model: ids [1, length] -> logits [1, length, vocabulary].
+        tokenizer: gives the ids; a text is encoded with its begin token.
+        context: how many of the latest ids the model is shown.
+        tokens: how many to sample at most; the end token ends a text.
+        temperature: divides the logits; 0 takes the likeliest token.
+        seed: the same one gives the same texts.
+        key: the key of the rows' text.
+
+    Returns:
+        rows -> for each {"prediction": what follows its text}.
+
+    Raises:
+        ValueError: `temperature` is negative.
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature}: must be at least 0")
+    end = tokenizer.special_ids.get(EOS)
+    device = next(model.parameters()).device
+
+    def predict(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        try:
+            with torch.inference_mode():
+                return [{"prediction": tokenizer.decode(follow(row))} for row in rows]
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def follow(row: Mapping[str, Any]) -> list[int]:
+        if not isinstance(row.get(key), str):
+            raise EvaluationError(f"{key}: missing or no text in the row {dict(row)}")
+        ids = tokenizer.encode(row[key])
+        if ids[-1:] == [end]:
+            ids.pop()
+        if not ids:
+            raise EvaluationError(f"{key}: empty, and the tokenizer has no token to begin with")
+        start, random = len(ids), torch.Generator().manual_seed(seed)
+        while len(ids) - start < tokens:
+            latest = torch.tensor([ids[-context:]], device=device)
+            chosen = choose(model(latest)[0, -1].float().cpu(), random)
+            if chosen == end:
+                break
+            ids.append(chosen)
+        return ids[start:]
+
+    def choose(logits: Tensor, random: torch.Generator) -> int:
+        if temperature == 0:
+            return int(logits.argmax())
+        likely = torch.softmax(logits / temperature, dim=0)
+        return int(torch.multinomial(likely, 1, generator=random))
+
+    return predict

@@ -1,0 +1,187 @@
+"""A run from its settings to its report: begun once, continued exactly, watched, and judged."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from codex_ml import seeding
+from codex_ml.checkpoint import CheckpointStore
+from codex_ml.evaluation import (
+    Threshold,
+    evaluate,
+    predictions_of,
+    read_task,
+    save_evaluation,
+    summary,
+)
+from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
+from codex_ml.run_config import RunConfig
+from codex_ml.tracking import open_tracker, start_run
+from codex_ml.training import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from codex_ml.checkpoint import Checkpoint
+    from codex_ml.config import Config, Schema
+    from codex_ml.evaluation import Predict
+    from codex_ml.tracking import Tracker
+    from codex_ml.training import Trainer
+
+R = TypeVar("R", bound=RunConfig)
+
+FREE = ("output", "report_every", "resume", "steps", "thresholds", "trackers")
+FREE_OF_TRAINER = ("trainer.evaluate_every", "trainer.save_every")
+_log = logging.getLogger(__name__)
+
+
+class RunError(ValueError):
+    """A directory that cannot take this run; the message says why and what to do."""
+
+
+def open_run(run: Config[R]) -> None:
+    """Begin a run in `output`, or with `resume` continue the one there; log, seed, save settings.
+
+    A resumed run may change how far it goes, how it is watched and how it is judged (`FREE`,
+    `FREE_OF_TRAINER`), and no setting that it computes by; `steps` only where
+    `schedule.total` says where the schedule ends. What was killed before its first checkpoint
+    is resumed too, from its beginning.
+
+    Raises:
+        RunError: there is a run already, or none to continue, or it had other settings.
+        OSError: the directory cannot be read or written.
+        DeterminismError: `deterministic`, and it is too late for it.
+    """
+    settings = run.settings
+    path = settings.output / "config.yaml"
+    if settings.resume:
+        _check_same(run, path)
+    elif path.exists():
+        raise RunError(
+            f"{settings.output}: holds a run; continue it with --resume, or name another --output"
+        )
+    run.save(settings.output)
+    setup_logging(settings.output)
+    if settings.deterministic:
+        seeding.deterministic()
+    seeding.seed_everything(settings.seed)
+
+
+@contextmanager
+def watched(run: Config[R], trainer: Trainer[Any]) -> Iterator[Tracker]:
+    """Track a run while the block runs: what it is, its steps and evaluations, and the machine."""
+    settings = run.settings
+    with (
+        open_tracker(settings.trackers, settings.output) as tracker,
+        MachineSampler(tracker, settings.output, step=lambda: trainer.step),
+    ):
+        start_run(tracker, run.values, seed=settings.seed)
+        StepReport(tracker, every=settings.report_every).attach(trainer)
+        yield tracker
+
+
+def train(run: Config[R], trainer: Trainer[Any]) -> bool:
+    """Train to `steps`, evaluated before the first and after the last, the last one saved.
+
+    With `resume` from the newest intact checkpoint, if there is one.
+
+    Args:
+        run: its settings.
+        trainer: with a store.
+
+    Returns:
+        Whether it got there; if not, the log says how to go on.
+    """
+    if run.settings.resume and trainer.store and trainer.store.paths():
+        _log.info("resumed from %s", trainer.load().path)
+    steps, every = run.settings.steps, run.settings.trainer.evaluate_every
+    saved = {trainer.step}
+    trainer.on(Event.SAVED, lambda subject: saved.add(subject.step))
+
+    def evaluate_the_last(subject: Trainer[Any]) -> None:
+        # Before it is saved, so that its checkpoint has its own metrics.
+        if subject.step == steps and (every is None or steps % every):
+            subject.evaluate()
+
+    trainer.on(Event.STEP, evaluate_the_last)
+    if trainer.step == 0:
+        trainer.evaluate()
+    trainer.train(steps)
+    if trainer.step not in saved:
+        trainer.save()
+    if trainer.step < steps:
+        _log.warning("stopped at step %d; --resume continues", trainer.step)
+    return trainer.step >= steps
+
+
+def judge(
+    run: Config[R], trainer: Trainer[Any], tracker: Tracker, task: Path, predict: Predict
+) -> bool:
+    """Evaluate on a task: results in `evaluation.json`, the tracker and on the terminal.
+
+    Args:
+        run: its settings.
+        trainer: knows the step.
+        tracker: gets each metric as `test/<name>`.
+        task: its file.
+        predict: the model as `codex_ml.evaluation` wants it.
+
+    Returns:
+        Whether all of the run's `thresholds` hold, and the task's own.
+    """
+    read = read_task(task)
+    thresholds = [Threshold.parse(text) for text in run.settings.thresholds]
+    results = evaluate(read, predictions_of(read, predict), thresholds=thresholds)
+    save_evaluation(results, run.settings.output / "evaluation.json")
+    values = {f"test/{name}": found["value"] for name, found in results["metrics"].items()}
+    defined = {name: value for name, value in values.items() if value is not None}
+    tracker.log_metrics(defined, trainer.step)
+    print(summary(results))
+    return bool(results["passed"])
+
+
+def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
+    """The settings of a run and its newest intact checkpoint, for using its model on the CPU.
+
+    Args:
+        schema: of its settings.
+        directory: its `output`, with the checkpoints in `checkpoints`.
+
+    Raises:
+        RunError: no directory is given.
+        ConfigError: there is no run in it, or one of other settings.
+        CheckpointError: it has no intact checkpoint.
+    """
+    if directory is None:
+        raise RunError("give --checkpoint the directory of a run")
+    path = directory / "config.yaml"
+    settings = schema.load(path, environ={}, overrides={"device": "cpu"}).settings
+    return settings, CheckpointStore(directory / "checkpoints").load()
+
+
+def _check_same(run: Config[R], path: Path) -> None:
+    if not path.exists():
+        raise RunError(f"{path.parent}: holds no run to resume; leave out --resume to begin one")
+    before = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    free = {*FREE, *FREE_OF_TRAINER}
+    if run.settings.schedule.total is None:
+        free -= {"steps"}
+    for key, value in _flat(run.values):
+        if key not in free and before.get(key) != value:
+            raise RunError(
+                f"{path}: {key}: was {before.get(key)!r} and is now {value!r}; a run continues "
+                "exactly only as it was begun, so give that or another --output"
+            )
+
+
+def _flat(values: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{section}{name}.")
+        else:
+            yield f"{section}{name}", value
