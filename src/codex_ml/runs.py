@@ -86,7 +86,7 @@ def watched(run: Config[R], trainer: Trainer[Any]) -> Iterator[Tracker]:
 
 
 def train(run: Config[R], trainer: Trainer[Any]) -> bool:
-    """Train to `steps`, evaluated before the first and after the last, the last one saved.
+    """Train to `steps`, evaluated before the first and after the last.
 
     With `resume` from the newest intact checkpoint, if there is one.
 
@@ -100,8 +100,6 @@ def train(run: Config[R], trainer: Trainer[Any]) -> bool:
     if run.settings.resume and trainer.store and trainer.store.paths():
         _log.info("resumed from %s", trainer.load().path)
     steps, every = run.settings.steps, run.settings.trainer.evaluate_every
-    saved = {trainer.step}
-    trainer.on(Event.SAVED, lambda subject: saved.add(subject.step))
 
     def evaluate_the_last(subject: Trainer[Any]) -> None:
         # Before it is saved, so that its checkpoint has its own metrics.
@@ -112,8 +110,6 @@ def train(run: Config[R], trainer: Trainer[Any]) -> bool:
     if trainer.step == 0:
         trainer.evaluate()
     trainer.train(steps)
-    if trainer.step not in saved:
-        trainer.save()
     if trainer.step < steps:
         _log.warning("stopped at step %d; --resume continues", trainer.step)
     return trainer.step >= steps
