@@ -47,7 +47,8 @@ def survey(tree: Tree, probes: Probes, cache: Cache | None = None) -> list[Found
     kept = {
         keys[file.path]: one
         for file, one in fresh.items()
-        if one.problem is None or not one.problem.passing
+        # what a rule could not be asked may be the moment's own as well
+        if not one.broken and (one.problem is None or not one.problem.passing)
     }
     if kept:
         cache.put(kept)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache as once
 from importlib.resources import files
 from pathlib import Path
@@ -77,7 +77,7 @@ class Cache:
         self._put([(_root_key(root), _ENCODER.encode(contents), _today())])
 
     def _rows(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-        if not self._path.is_file():
+        if not os.path.isfile(self._path):  # noqa: PTH113 - no error where it may not be looked at
             return []
         try:
             with closing(self._open()) as database:
@@ -124,7 +124,8 @@ class Cache:
     def _forget(self, error: Exception) -> None:
         """Remove a file that is no database of ours; one that is only busy or full stays."""
         if isinstance(error, msgspec.MsgspecError) or type(error) is sqlite3.DatabaseError:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # it may not be removed: the next run reads the files, too
+                self._path.unlink(missing_ok=True)
 
 
 def user_cache(root: Path) -> Cache | None:

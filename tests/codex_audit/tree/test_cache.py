@@ -51,6 +51,21 @@ def test_a_damaged_file_costs_what_it_held_and_nothing_else(tmp_path: Path, dama
     assert cache.get([b"two"]) == {b"two": FOUND}
 
 
+def test_a_damaged_file_that_may_not_be_removed_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path)
+    cache.put({b"one": FOUND})
+    database(tmp_path).write_bytes(b"no database at all" * 99)
+
+    def refuse(path: Path, *, missing_ok: bool) -> None:
+        raise PermissionError(f"{path} {missing_ok}")
+
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    assert cache.get([b"one"]) == {}
+    cache.put({b"two": FOUND})
+
+
 def test_what_has_another_form_is_not_read(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     cache.put({b"one": FOUND})
