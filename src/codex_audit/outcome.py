@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Verdict(StrEnum):
-    """What a gate or a single check concluded."""
+    """What a gate or a single check concluded; only a check can end as a declared limit."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password  # nosec B105
     FAIL = "fail"
     ERROR = "error"
     SKIP = "skip"
+    DECLARED_LIMIT = "declared-limit"
 
 
 class Level(StrEnum):
@@ -120,7 +121,8 @@ class OutcomeError(ValueError):
 def conclude(checks: Sequence[Check], errors: Sequence[CapturedError]) -> Verdict:
     """The verdict that checks and errors add up to.
 
-    An error outweighs a failure, a failure outweighs passes; nothing that passed is a skip.
+    An error outweighs a failure, a failure outweighs passes; nothing that passed is a skip. A
+    declared limit is neither a failure nor a pass.
     """
     verdicts = {check.verdict for check in checks}
     if errors or Verdict.ERROR in verdicts:

@@ -34,17 +34,33 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     """A table of settings: kebab-case keys, and none that nobody reads."""
 
 
+Reason = Annotated[str, msgspec.Meta(min_length=1)]
+
+
 class TrainerSettings(_Table, frozen=True):
-    """The trainer on trial. `factory` is `module:function`; none means the reference kit."""
+    """The trainer on trial.
+
+    Attributes:
+        factory: `module:function`; none means the reference kit.
+        steps: optimizer steps of the longest run.
+        limits: proof -> why the trainer does not promise this; it then cannot fail.
+    """
 
     factory: str | None = None
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40
+    limits: dict[str, Reason] = {}
 
 
 class TokenizerSettings(_Table, frozen=True):
-    """The tokenizer on trial. `path` is a `tokenizer.json`; none means the reference kit."""
+    """The tokenizer on trial.
+
+    Attributes:
+        path: a `tokenizer.json`; none means the reference kit.
+        limits: proof -> why the tokenizer does not promise this; it then cannot fail.
+    """
 
     path: str | None = None
+    limits: dict[str, Reason] = {}
 
 
 class Settings(_Table, frozen=True):

@@ -1,0 +1,1 @@
+"""The proofs of the tokenizer battery, one module each with its `PROOF`."""
