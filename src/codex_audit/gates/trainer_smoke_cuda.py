@@ -8,7 +8,8 @@ from codex_audit.diagnosis import capture
 from codex_audit.gates.base import Gate, GateUsageError, Report
 from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import ChildError, Children
-from codex_audit.proofs.trainer.smoke import MODULE, PHASE, put_on_trial
+from codex_audit.proofs.trainer.run import MODULE
+from codex_audit.proofs.trainer.smoke import PHASE, put_on_trial
 
 if TYPE_CHECKING:
     from codex_audit.gates.base import Context
@@ -43,7 +44,7 @@ def run(context: Context) -> Report:
 
 def _probe(context: Context) -> dict[str, Any]:
     with Children(context.root, context.scratch, timeout=context.timeout) as children:
-        children.start("probe", MODULE, {"mode": "probe"})
+        children.start("probe", MODULE, {"run": None})
         return children.wait("probe")
 
 

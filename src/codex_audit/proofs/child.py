@@ -17,18 +17,26 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 
 
-def serve(job: Callable[[dict[str, Any], Callable[[Mapping[str, Any]], None]], None]) -> None:
+def serve(
+    job: Callable[[dict[str, Any], Callable[[Mapping[str, Any]], None]], None],
+    *,
+    nursed: bool = False,
+) -> None:
     """Run `job(spec, report)` with the specification that the command line names.
 
     The audited repository, and its `src` if there is one, come first on the import path, as
     its own scripts would see it. What `job` reports is written whole or not at all; an
-    exception, or an attempt to exit, becomes the report.
+    exception, or an attempt to exit, becomes the report. `nursed` says that a nursery forked
+    this process, and has seen to its import path.
     """
     spec: dict[str, Any] = json.loads(Path(sys.argv[1]).read_bytes())
-    _die_with(spec["parent"])
     del sys.argv[1:]  # the subject may read its own arguments
     root = Path(spec["root"])
-    sys.path[:0] = [str(path) for path in (root, root / "src") if path.is_dir()]
+    if nursed:
+        die_with(os.getppid())
+    else:
+        die_with(spec["parent"])
+        extend_path(root)
     result = Path(spec["result"])
 
     def report(value: Mapping[str, Any]) -> None:
@@ -76,7 +84,12 @@ def in_tree(path: Path, root: Path) -> bool:
     return not installed and "site-packages" not in path.relative_to(root).parts
 
 
-def _die_with(parent: int) -> None:
+def extend_path(root: Path) -> None:
+    """Put the audited repository, and its `src`, first on the import path."""
+    sys.path[:0] = [str(path) for path in (root, root / "src") if path.is_dir()]
+
+
+def die_with(parent: int) -> None:
     """End this process when its parent ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self, cast
 
 import msgspec
 
@@ -18,7 +19,7 @@ from codex_audit.diagnosis import Failure
 from codex_audit.gates.tool import ToolCrashedError, ToolKilledError, ToolTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _PATIENCE = 0.02
 _TAIL_LINES = 3
@@ -33,10 +34,109 @@ class ChildError(RuntimeError):
         self.failure = failure
 
 
+class _Process(Protocol):
+    """A process that was started here, or in a nursery."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+
 class _Child(msgspec.Struct, frozen=True):
-    process: subprocess.Popen[bytes]
+    process: _Process
     result: Path
     log: Path
+
+
+class _Nursed:
+    """A process that a nursery forked; its end is told by the nursery."""
+
+    def __init__(self, nursery: _Nursery, name: str, pid: int) -> None:
+        self.pid = pid
+        self._nursery = nursery
+        self._name = name
+
+    def poll(self) -> int | None:
+        self._nursery.listen(0)
+        return self._nursery.ended.get(self._name)
+
+    def wait(self) -> int:
+        while self._name not in self._nursery.ended:
+            self._nursery.listen(_PATIENCE)
+        return self._nursery.ended[self._name]
+
+
+class _Nursery:
+    """One `codex_audit.proofs.nursery`, and what it told."""
+
+    def __init__(self, root: Path, scratch: Path, number: int) -> None:
+        self.ended: dict[str, int] = {}
+        self._pids: dict[str, int] = {}
+        self._heard = b""
+        path = scratch / f"nursery-{number}.spec.json"
+        path.write_text(json.dumps({"root": str(root), "parent": os.getpid()}), encoding="utf-8")
+        with (scratch / f"nursery-{number}.log").open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
+                [sys.executable, "-P", "-m", "codex_audit.proofs.nursery", str(path)],
+                cwd=root,
+                env=_environment(hash_seed=number),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def ask(self, request: Mapping[str, Any]) -> None:
+        """Send a request.
+
+        Raises:
+            ToolCrashedError: the nursery is gone.
+        """
+        stream = cast("IO[bytes]", self.process.stdin)
+        try:
+            stream.write(json.dumps(request).encode() + b"\n")
+            stream.flush()
+        except BrokenPipeError:
+            code = self.process.wait()
+            raise ToolCrashedError(
+                f"the process that starts the runs ended with exit code {code}"
+            ) from None
+
+    def start(self, name: str, request: Mapping[str, Any], deadline: float) -> _Nursed:
+        """Fork a child.
+
+        Raises:
+            ToolCrashedError: the nursery is gone.
+            ToolTimeoutError: the deadline passed before it answered.
+        """
+        self.ask({"name": name, **request})
+        while name not in self._pids:
+            if time.monotonic() > deadline:
+                raise ToolTimeoutError(f"the run {name!r} did not start in time")
+            self.listen(_PATIENCE)
+        return _Nursed(self, name, self._pids[name])
+
+    def listen(self, seconds: float) -> None:
+        """Take in what the nursery has told, waiting for it that long at most."""
+        stream = cast("IO[bytes]", self.process.stdout)
+        if not select.select([stream], [], [], seconds)[0]:
+            return
+        data = os.read(stream.fileno(), 65536)
+        if not data:
+            code = self.process.wait()
+            raise ToolCrashedError(f"the process that starts the runs ended with exit code {code}")
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        for line in lines:
+            word, name, number = line.decode().split(" ")
+            (self._pids if word == "started" else self.ended)[name] = int(number)
+
+    def close(self) -> None:
+        """End it, and with it every child that still runs."""
+        self.process.kill()
+        self.process.communicate()
 
 
 class Children:
@@ -51,41 +151,83 @@ class Children:
         scratch: where specifications, results and logs go.
         timeout: seconds for all of them together.
         limit: how many may run at a time.
+        nurse: fork the children from two processes, with a hash seed each, that have imported
+            the heavy libraries. Not for CUDA, whose context no fork survives.
     """
 
-    def __init__(self, root: Path, scratch: Path, *, timeout: float, limit: int = 2) -> None:
+    def __init__(
+        self, root: Path, scratch: Path, *, timeout: float, limit: int = 2, nurse: bool = False
+    ) -> None:
         self.root = root
         self.scratch = scratch
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
-        self._limit = limit
+        self.limit = limit
         self._children: dict[str, _Child] = {}
+        self._nurse = nurse
+        self._nurseries: list[_Nursery] = []
 
     def __enter__(self) -> Self:
+        if self._nurse:
+            self._nurseries = [_Nursery(self.root, self.scratch, number) for number in (1, 2)]
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in self._children:
-            self.kill(name)
+        try:
+            for name in self._children:
+                self.kill(name)
+        finally:
+            for nursery in self._nurseries:
+                nursery.close()
 
-    def start(self, name: str, module: str, spec: Mapping[str, Any]) -> None:
+    @property
+    def count(self) -> int:
+        """How many have been started so far."""
+        return len(self._children)
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have the nurseries import `modules`, so that children find them imported."""
+        for nursery in self._nurseries:
+            nursery.ask({"import": list(modules)})
+
+    def start(
+        self,
+        name: str,
+        module: str,
+        spec: Mapping[str, Any],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start a child called `name`, as soon as fewer than `limit` are running.
+
+        `environment` is added to that of all.
 
         Raises:
             ToolTimeoutError: the time ran out before that.
         """
-        while self._running() >= self._limit:
+        while self._running() >= self.limit:
             self._pause(name)
         result = self.scratch / f"{name}.json"
         log = self.scratch / f"{name}.log"
         path = self.scratch / f"{name}.spec.json"
         told = {**spec, "root": str(self.root), "result": str(result), "parent": os.getpid()}
         path.write_text(json.dumps(told), encoding="utf-8")
+        if self._nurseries:
+            nursery = self._nurseries[len(self._children) % len(self._nurseries)]
+            asked = {
+                "module": module,
+                "spec": str(path),
+                "log": str(log),
+                "environment": dict(environment or {}),
+            }
+            nursed = nursery.start(name, asked, self._deadline)
+            self._children[name] = _Child(nursed, result, log)
+            return
+        process: _Process
         with log.open("wb") as stream:
             process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
                 [sys.executable, "-P", "-m", module, str(path)],
                 cwd=self.root,
-                env=_environment(hash_seed=len(self._children) + 1),
+                env=_environment(hash_seed=len(self._children) + 1) | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -118,6 +260,29 @@ class Children:
             self._pause(name)
         return self._report(name)
 
+    def ended(self, name: str) -> bool:
+        """Whether the child has ended.
+
+        Raises:
+            ToolTimeoutError: the time of all children ran out.
+        """
+        if self._children[name].process.poll() is not None:
+            return True
+        self._pause(name)
+        return False
+
+    def outcome(self, name: str) -> tuple[int, dict[str, Any] | None]:
+        """The exit code of a child that has ended, and its last report, if it made one."""
+        child = self._children[name]
+        code = child.process.wait()
+        report = json.loads(child.result.read_bytes()) if child.result.exists() else None
+        return code, report
+
+    def last_words(self, name: str) -> str:
+        """The last lines that the child printed."""
+        text = self._children[name].log.read_text(encoding="utf-8", errors="replace")
+        return " | ".join(text.splitlines()[-_TAIL_LINES:]) or "it printed nothing"
+
     def kill(self, name: str) -> int:
         """Kill the child's process group with SIGKILL; its exit code, -9 if it still ran."""
         process = self._children[name].process
@@ -131,8 +296,7 @@ class Children:
         try:
             report: dict[str, Any] = json.loads(child.result.read_bytes())
         except FileNotFoundError:
-            lines = child.log.read_text(encoding="utf-8", errors="replace").splitlines()
-            tail = " | ".join(lines[-_TAIL_LINES:]) or "it printed nothing"
+            tail = self.last_words(name)
             code = child.process.wait()
             if code < 0:
                 ended = signal.Signals(-code).name

@@ -1,14 +1,13 @@
-"""Tensors and random draws as bits: dumped in a child, compared without torch."""
+"""Tensors as bits: written by a child, compared here without torch."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import random
+import math
 import struct
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,13 +16,24 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_DRAWS = 4
 _CODES = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b"}
 _CODES |= {"uint8": "B", "bool": "B"}
+# Floating type -> the integer type of its bits, and how many bits there are.
+_INTEGERS = {
+    "float64": ("Q", 64),
+    "float32": ("I", 32),
+    "float16": ("H", 16),
+    "bfloat16": ("H", 16),
+}
+_BUDGET = 64 << 20
+NOT_KEPT = -1
 
 
 class Bits(msgspec.Struct, frozen=True):
-    """One tensor's bytes: where they lie in the dump, their hash, and whether all are finite."""
+    """One tensor: its hash, whether all of it is finite, and where its bytes lie in the file.
+
+    `offset` is `NOT_KEPT` where the file would have grown beyond 64 MiB.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -32,114 +42,116 @@ class Bits(msgspec.Struct, frozen=True):
     sha256: str
     finite: bool
 
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """A subject at one moment. `draws`: generator -> its next numbers, in hexadecimal."""
-
-    file: str
-    tensors: dict[str, Bits]
-    draws: dict[str, str]
-    order: dict[int, list[int]] | None
+    def same_as(self, other: Bits | None) -> bool:
+        """Whether both are the same, bit for bit."""
+        return other is not None and (
+            (self.dtype, self.shape, self.sha256) == (other.dtype, other.shape, other.sha256)
+        )
 
 
 class TensorDifference(msgspec.Struct, frozen=True):
-    """The first of `count` tensors that differ; `max_abs` is None where that has no meaning."""
+    """The first of `count` tensors that differ, in words in `note`.
+
+    `max_abs` is their greatest distance and `ulps` the same in units in the last place; None
+    where that has no meaning or the bits were not kept.
+    """
 
     name: str
-    max_abs: float | None
     count: int
     note: str
+    max_abs: float | None = None
+    ulps: int | None = None
 
 
-def dump(path: Path, tensors: Mapping[str, Tensor], order: Any = None) -> dict[str, Any]:
-    """Write the tensors' bytes to `path`; a `Snapshot` as JSON values. Leaves no trace.
+class BitsFile:
+    """Tensors' bytes in one file, which is made anew; equal ones once."""
 
-    Raises:
-        TypeError: `tensors` holds something else than tensors.
-    """
-    import torch  # noqa: PLC0415 - only a child may
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("wb", buffering=0)
+        self._places: dict[str, int] = {}
 
-    index = {}
-    with path.open("wb") as stream:
-        for name, tensor in tensors.items():
-            if not isinstance(tensor, torch.Tensor):
-                raise TypeError(f"state()[{name!r}] is a {type(tensor).__name__}, not a tensor")
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
-            index[name] = {
-                "dtype": str(tensor.dtype).removeprefix("torch."),
-                "shape": list(tensor.shape),
-                "offset": stream.tell(),
-                "size": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "finite": bool(torch.isfinite(flat).all()),
-            }
-            stream.write(data)
-    rows = None if order is None else {str(k): [int(i) for i in v] for k, v in order.items()}
-    return {"file": str(path), "tensors": index, "draws": next_draws(), "order": rows}
+    def write(self, tensors: Mapping[str, Tensor]) -> dict[str, Bits]:
+        """Append the tensors' bytes and describe them. Draws no random number."""
+        return {name: self._one(tensor) for name, tensor in tensors.items()}
 
+    def _one(self, tensor: Tensor) -> Bits:
+        import torch  # noqa: PLC0415 - only a child may
 
-def next_draws() -> dict[str, str]:
-    """The next numbers of every global generator, which is then put back where it was."""
-    import torch  # noqa: PLC0415 - only a child may
-
-    python = random.getstate()
-    drawn = [random.random() for _ in range(_DRAWS)]  # noqa: S311 - compared, not secret
-    draws = {"python": struct.pack(f"{_DRAWS}d", *drawn).hex()}
-    random.setstate(python)
-    if importlib.util.find_spec("numpy"):
-        import numpy as np  # noqa: PLC0415 - a subject may do without
-
-        numpy_state = np.random.get_state()  # noqa: NPY002 - the global generator is on trial
-        draws["numpy"] = np.random.random(_DRAWS).tobytes().hex()  # noqa: NPY002 - as above
-        np.random.set_state(numpy_state)  # noqa: NPY002 - as above
-    cpu = torch.get_rng_state()
-    draws["torch"] = torch.rand(_DRAWS, dtype=torch.float64).numpy().tobytes().hex()
-    torch.set_rng_state(cpu)
-    for device in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        cuda = torch.cuda.get_rng_state(device)
-        numbers = torch.rand(_DRAWS, dtype=torch.float64, device=f"cuda:{device}")
-        draws[f"cuda:{device}"] = numbers.cpu().numpy().tobytes().hex()
-        torch.cuda.set_rng_state(cuda, device)
-    return draws
+        flat = getattr(tensor, "to_local", lambda: tensor)().detach()  # a DTensor's own shard
+        if flat.layout is not torch.strided:
+            flat = flat.to_dense()
+        flat = flat.cpu().contiguous().reshape(-1)
+        data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+        sha256 = hashlib.sha256(data).hexdigest()
+        offset = self._places.get(sha256, NOT_KEPT)
+        end = self._stream.tell()
+        if offset == NOT_KEPT and end + len(data) <= _BUDGET:
+            self._stream.write(data)
+            offset = self._places[sha256] = end
+        return Bits(
+            dtype=str(tensor.dtype).removeprefix("torch."),
+            shape=tuple(flat.shape) if flat.numel() != tensor.numel() else tuple(tensor.shape),
+            offset=offset,
+            size=len(data),
+            sha256=sha256,
+            finite=bool(torch.isfinite(flat).all()),
+        )
 
 
-def tensor_difference(one: Snapshot, other: Snapshot) -> TensorDifference | None:
+def difference(
+    one: Mapping[str, Bits], file: str, other: Mapping[str, Bits], other_file: str
+) -> TensorDifference | None:
     """The first tensor, in the order of `one`, whose bits differ in `other`; None if none does."""
-    names = [*one.tensors, *(name for name in other.tensors if name not in one.tensors)]
-    different = [name for name in names if not _same(one, other, name)]
+    names = [*one, *(name for name in other if name not in one)]
+    different = [
+        name for name in names if name not in one or not one[name].same_as(other.get(name))
+    ]
     if not different:
         return None
-    name = different[0]
-    first, second = one.tensors.get(name), other.tensors.get(name)
+    name, count = different[0], len(different)
+    first, second = one.get(name), other.get(name)
     if first is None or second is None:
-        return TensorDifference(name, None, len(different), "it exists in one run only")
+        return TensorDifference(name, count, "it exists in one run only")
     if (first.dtype, first.shape) != (second.dtype, second.shape):
         note = f"{first.dtype}{list(first.shape)} against {second.dtype}{list(second.shape)}"
-        return TensorDifference(name, None, len(different), note)
-    values, others = _numbers(one.file, first), _numbers(other.file, second)
-    if values is None or others is None:
-        return TensorDifference(name, None, len(different), f"bits of {first.dtype}")
-    distance = max(abs(a - b) for a, b in zip(values, others, strict=True))
-    return TensorDifference(name, distance, len(different), f"max abs distance {distance:.3g}")
+        return TensorDifference(name, count, note)
+    data, others = _data(file, first), _data(other_file, second)
+    if data is None or others is None:
+        return TensorDifference(name, count, f"bits of {first.dtype}")
+    values, counterparts = _numbers(first.dtype, data), _numbers(first.dtype, others)
+    if values is None or counterparts is None:
+        return TensorDifference(name, count, f"bits of {first.dtype}")
+    distance = max(abs(a - b) for a, b in zip(values, counterparts, strict=True))
+    note = f"max abs distance {distance:.3g}"
+    ulps = None
+    if first.dtype in _INTEGERS and math.isfinite(distance):
+        pairs = zip(_ordered(first.dtype, data), _ordered(first.dtype, others), strict=True)
+        ulps = max(abs(a - b) for a, b in pairs)
+        note += f", {ulps} ULP"
+    return TensorDifference(name, count, note, distance, ulps)
 
 
-def _same(one: Snapshot, other: Snapshot, name: str) -> bool:
-    first, second = one.tensors.get(name), other.tensors.get(name)
-    if first is None or second is None:
-        return False
-    same_form = (first.dtype, first.shape) == (second.dtype, second.shape)
-    return same_form and first.sha256 == second.sha256
-
-
-def _numbers(file: str, bits: Bits) -> list[float] | None:
+def _data(file: str, bits: Bits) -> bytes | None:
+    if bits.offset == NOT_KEPT:
+        return None
     with Path(file).open("rb") as stream:
         stream.seek(bits.offset)
         data = stream.read(bits.size)
-    if bits.dtype in _CODES:
-        return list(array(_CODES[bits.dtype], data))
-    if bits.dtype == "float16":
-        return list(struct.unpack(f"{bits.size // 2}e", data))
-    if bits.dtype == "bfloat16":  # the upper half of a float32
+    return data if len(data) == bits.size else None  # a kill may have cut it off
+
+
+def _numbers(dtype: str, data: bytes) -> list[float] | None:
+    if dtype in _CODES:
+        return list(array(_CODES[dtype], data))
+    if dtype == "float16":
+        return list(struct.unpack(f"{len(data) // 2}e", data))
+    if dtype == "bfloat16":  # the upper half of a float32
         return list(array("f", array("I", (half << 16 for half in array("H", data))).tobytes()))
     return None
+
+
+def _ordered(dtype: str, data: bytes) -> list[int]:
+    """The bits of floating numbers as integers in the numbers' own order, both zeros as 0."""
+    code, width = _INTEGERS[dtype]
+    sign = 1 << (width - 1)
+    return [-(bits - sign) if bits & sign else bits for bits in array(code, data)]

@@ -1,9 +1,10 @@
-"""The trial itself: three runs in three processes, one of them killed, and what they show."""
+"""The trial itself: a straight run, then the runs that the proofs ask for, then their judgement."""
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,144 +12,199 @@ import msgspec
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.gates.base import GateUsageError, Report
 from codex_audit.gates.tool import ToolError
-from codex_audit.proofs.children import ChildError, Children
-from codex_audit.proofs.trainer.judgement import Run, Trial, judge
+from codex_audit.outcome import Check, Verdict
+from codex_audit.proofs.children import Children
+from codex_audit.proofs.nursery import FIRST
+from codex_audit.proofs.proof import battery, with_limits
+from codex_audit.proofs.trainer.epochs import steps_of_epoch
+from codex_audit.proofs.trainer.executor import Executor
+from codex_audit.proofs.trainer.runs import Run, Subject
+from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof, Trial, check_of
 
 if TYPE_CHECKING:
-    from codex_audit.gates.base import Context
-    from codex_audit.outcome import CapturedError
+    from collections.abc import Mapping, Sequence
 
-MODULE = "codex_audit.proofs.trainer.run"
+    from codex_audit.gates.base import Context
+    from codex_audit.proofs.trainer.runs import Result
+
+PACKAGE = "codex_audit.proofs.trainer.battery"
 PHASE = 5
-SEED, OTHER_SEED = 1234, 4321
-_FEW_STEPS = 5
+_MOST_AT_A_TIME = 8
 _FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
 
-class _Errors:
-    """What went wrong in the children, each cause once."""
-
-    def __init__(self, context: Context, step: str, subject: str) -> None:
-        self._context = context
-        self._step = step
-        self._subject = subject
-        self._seen: set[tuple[str, str]] = set()
-        self.captured: list[CapturedError] = []
-
-    def add(self, run: str, error: ToolError | ChildError) -> None:
-        failure = error.failure if isinstance(error, ChildError) else Failure.of(error)
-        key = (failure.type, failure.message)
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self.captured.append(
-            capture(
-                failure,
-                phase=PHASE,
-                step=self._step,
-                context=f"trainer {self._subject}, {run}",
-                root=self._context.root,
-            )
-        )
+def all_proofs() -> dict[str, TrainerProof]:
+    """Every proof of the battery by name, the basic ones first."""
+    found = battery(PACKAGE, TrainerProof)
+    return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
 
 
-def put_on_trial(context: Context, *, device: str, step: str) -> Report:
-    """Run the subject on `device` ("cpu" or "cuda") and judge what it did.
+class Tried(msgspec.Struct, frozen=True):
+    """What a trial came to.
+
+    Attributes:
+        checks: one for each proof that was tried, before declared limits.
+        failures: (which run, what ended it) where something that no proof judges went wrong.
+        subject: None if not even the straight run came to its end.
+        details: proof -> rows for the report.
+        runs: how many there were.
+    """
+
+    checks: tuple[Check, ...] = ()
+    failures: tuple[tuple[str, Failure], ...] = ()
+    subject: Subject | None = None
+    details: dict[str, Any] = {}
+    runs: int = 0
+
+
+def try_subject(
+    children: Children,
+    factory: str | None,
+    proofs: Mapping[str, TrainerProof],
+    *,
+    steps: int,
+    device: str = "cpu",
+    thorough: bool = False,
+) -> Tried:
+    """Run a subject as `proofs` ask, and judge it.
+
+    Args:
+        children: where processes come from; several subjects may follow each other there.
+        factory: `module:function`, None for the reference kit.
+        proofs: name -> proof.
+        steps: optimizer steps of the longest run.
+        device: "cpu" or "cuda".
+        thorough: try more points and more instants.
+    """
+    executor = Executor(children, factory, children.limit)
+    straight = Run(until=steps, horizon=steps, device=device)
+    started = time.monotonic()
+    try:
+        executor.make([straight])
+    except ToolError as error:
+        return Tried(failures=(("the first run", Failure.of(error)),), runs=1)
+    executor.learn_patience(time.monotonic() - started)
+    result, report = executor.results[straight], executor.reports[straight]
+    if not result.completed:
+        return Tried(failures=((f"synthetic run to step {steps}", _why(result)),), runs=1)
+    children.preload(report["heavy"])
+    after = result.final.rng if result.final else {}
+    untouched = report["untouched"]
+    known = {"versions": report["versions"], "device_name": report["device_name"]}
+    trial = Trial(
+        subject=msgspec.convert(report["subject"] | known, Subject),
+        straight=result,
+        steps=steps,
+        device=device,
+        epoch=steps_of_epoch(result.trace),
+        streams=frozenset(name for name in after if after[name] != untouched.get(name)),
+        thorough=thorough,
+    )
+    return _try_all(proofs, trial, executor)
+
+
+def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executor) -> Tried:
+    asked = {name: proof.runs(trial) for name, proof in proofs.items()}
+    wanted = [run for runs in asked.values() if not isinstance(runs, Skip) for run in runs.values()]
+    failures: list[tuple[str, Failure]] = []
+    try:
+        executor.make(wanted)
+    except ToolError as error:  # the time ran out: what is there is still judged
+        failures.append(("the runs of the proofs", Failure.of(error)))
+    checks, details = [], {}
+    for name, proof in proofs.items():
+        runs = asked[name]
+        if isinstance(runs, Skip):
+            checks.append(check_of(proof, trial, runs))
+            continue
+        missing = [title for title, run in runs.items() if run not in executor.results]
+        if missing:
+            message = f"not judged: the run {missing[0]!r} was not made in time"
+            checks.append(Check(name, Verdict.ERROR, message))
+            continue
+        results = {title: executor.results[run] for title, run in runs.items()}
+        unable = next((result.skip for result in results.values() if result.skip), "")
+        if unable:
+            checks.append(check_of(proof, trial, Skip(unable)))
+            continue
+        seen = proof.judge(trial, {"straight": trial.straight, **results})
+        checks.append(check_of(proof, trial, seen))
+        if isinstance(seen, Seen) and seen.details:
+            details[name] = seen.details
+    return Tried(tuple(checks), tuple(failures), trial.subject, details, len(executor.results))
+
+
+def _why(result: Result) -> Failure:
+    if result.failure is not None:
+        return result.failure
+    words = f"the run was ended by signal {-result.exit_code}"
+    return Failure("ToolKilledError", words, words)
+
+
+def put_on_trial(
+    context: Context,
+    *,
+    device: str,
+    step: str,
+    thorough: bool = False,
+    only: Sequence[str] = (),
+) -> Report:
+    """Try the subject that the settings name on `device` ("cpu" or "cuda").
+
+    Args:
+        context: of the gate.
+        device: "cpu" or "cuda".
+        step: names the gate in captured errors.
+        thorough: try more points and more instants.
+        only: proofs to try, instead of all.
 
     Raises:
-        GateUsageError: the settings' factory is not of the form `module:function`.
+        GateUsageError: the settings' factory is not of the form `module:function`, or they
+            declare a limit of no proof.
     """
-    factory = context.settings.trainer.factory
+    settings = context.settings.trainer
+    factory = settings.factory
     if factory is not None and not _FACTORY.match(factory):
         raise GateUsageError(
             f"[tool.codex-audit.trainer] factory: {factory!r} is not of the form "
             "'package.module:function'; correct it"
         )
-    half = context.settings.trainer.steps // 2
-    errors = _Errors(context, step, factory or "codex_ml (the reference kit)")
-    with Children(context.root, context.scratch, timeout=context.timeout, limit=3) as children:
-        reports = _run_all(children, errors, half, _spec(context, device, factory))
-    runs = {name: _run(report) for name, report in reports.items() if name != "killed"}
-    killed = reports.get("killed", {})
-    checks = judge(Trial(half=half, runs=runs, **killed)) if runs else ()
-    first = next(iter(reports.values()), {})
-    facts = {}
-    if first:
-        subject = first["subject"]
-        facts = {"subject": {"name": subject["name"], "in_tree": subject["in_tree"]}}
-    named = first.get("device_name") if device == "cuda" else None
-    return Report(
-        checks=checks,
-        errors=tuple(errors.captured),
-        facts=facts,
-        tools=dict(first.get("versions", {})),
-        device=named or device,
+    proofs = all_proofs()
+    with_limits((), settings.limits, proofs, "trainer")  # a slip is told before anything runs
+    chosen = {name: proof for name, proof in proofs.items() if not only or name in only}
+    limit = max(2, min(os.cpu_count() or 2, _MOST_AT_A_TIME))
+    with Children(
+        context.root, context.scratch, timeout=context.timeout, limit=limit, nurse=device == "cpu"
+    ) as children:
+        children.preload(FIRST)
+        tried = try_subject(
+            children, factory, chosen, steps=settings.steps, device=device, thorough=thorough
+        )
+    errors = tuple(
+        capture(
+            failure,
+            phase=PHASE,
+            step=step,
+            context=f"trainer {factory or 'codex_ml (the reference kit)'}, {run}",
+            root=context.root,
+        )
+        for run, failure in tried.failures
     )
-
-
-def _spec(context: Context, device: str, factory: str | None) -> dict[str, Any]:
-    half = context.settings.trainer.steps // 2
-    return {
-        "device": device,
-        "factory": factory,
-        "seed": SEED,
-        "other_seed": OTHER_SEED,
-        "other_steps": min(half, _FEW_STEPS),
-        "timeout": context.timeout,
-        "go": str(context.scratch / "killed"),
-        "beyond": str(context.scratch / "beyond"),
-    }
-
-
-def _run_all(
-    children: Children, errors: _Errors, half: int, spec: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """The report of each run that gave one, and under "killed" how the interruption went."""
-    reports: dict[str, dict[str, Any]] = {}
-    beyond = Path(spec["beyond"])
-
-    def start(mode: str, steps: int, directory: str) -> None:
-        own = children.scratch / directory
-        own.mkdir(exist_ok=True)
-        children.start(mode, MODULE, {**spec, "mode": mode, "steps": steps, "directory": str(own)})
-
-    def collect(name: str) -> bool:
-        try:
-            reports[name] = children.wait(name)
-        except (ChildError, ToolError) as error:
-            errors.add(f"synthetic run {name!r} to step {2 * half}", error)
-        return name in reports
-
-    start("interrupted", half, "checkpoints")
-    start("straight", 2 * half, "straight-checkpoints")
-    # Its imports take the longest; it builds its subject only after the kill.
-    start("resumed", 2 * half, "checkpoints")
-    try:
-        # It has saved and reported; now it must be caught while training on past that.
-        interrupted = children.wait_for("interrupted", beyond)
-        code = children.kill("interrupted")
-        steps = beyond.stat().st_size if beyond.exists() else 0
-        reports["interrupted"] = interrupted
-        reports["killed"] = {"exit_code": code, "steps_past": steps}
-        Path(spec["go"]).touch()
-    except (ChildError, ToolError) as error:
-        errors.add(f"synthetic run of {half} steps and a checkpoint", error)
-    if collect("straight") and "interrupted" in reports:
-        collect("resumed")
-    return reports
-
-
-def _run(report: dict[str, Any]) -> Run:
-    places = report["subject"]["places"]
-    return msgspec.convert(
-        {
-            "losses": [float.fromhex(loss) for loss in report["losses"]],
-            "final": report["final"],
-            "loaded": report.get("loaded"),
-            "places": places,
-            "other_losses": [float.fromhex(loss) for loss in report.get("other_losses", ())],
-            "other_error": report.get("other_error", ""),
+    subject = tried.subject
+    if subject is None:
+        return Report(errors=errors, device=device)
+    return Report(
+        checks=with_limits(tried.checks, settings.limits, proofs, "trainer"),
+        errors=errors,
+        facts={
+            "subject": {
+                "name": subject.name,
+                "in_tree": subject.in_tree,
+                "adapter": subject.adapter,
+            },
+            "runs": tried.runs,
+            "divergences": tried.details,
         },
-        Run,
-        strict=False,
+        tools=dict(subject.versions),
+        device=(subject.device_name if device == "cuda" else None) or device,
     )

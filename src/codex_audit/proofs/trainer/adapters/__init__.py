@@ -1,0 +1,1 @@
+"""Kinds of trainers that can stand trial, one module each; see `choosing`."""

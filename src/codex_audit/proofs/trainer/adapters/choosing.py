@@ -1,0 +1,84 @@
+"""From what a factory returns to a driver: the adapters are asked in turn.
+
+An adapter is a module of this package with
+
+    LIBRARY: the library whose objects it drives, or "" for none;
+    prepare(session): a context manager around the call of the factory;
+    adapt(made, factory, session): a `Driver`, or None where `made` is not its kind.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from codex_audit.proofs.trainer.session import Driver, Session
+
+PACKAGE = "codex_audit.proofs.trainer.adapters"
+
+
+def make_driver(factory: Callable[..., Any], name: str, session: Session) -> tuple[str, Driver]:
+    """Call the factory and find who can drive what it made: the adapter's name, and the driver.
+
+    Raises:
+        TypeError: nobody can; the message says what a subject is.
+    """
+    adapters = _adapters()
+    with ExitStack() as around:
+        for adapter in adapters.values():
+            around.enter_context(adapter.prepare(session))
+        made = call(factory, session)
+        for title, adapter in adapters.items():
+            driver = adapter.adapt(made, factory, session)
+            if driver is not None:
+                return title, driver
+    from codex_audit.proofs.trainer.subject import METHODS  # noqa: PLC0415 - only for the message
+
+    missing = [method for method in METHODS if not callable(getattr(made, method, None))]
+    raise TypeError(
+        f"{name} returned an object of type {type(made).__name__} without {missing[0]}(); "
+        f"a subject has {', '.join(f'{method}()' for method in METHODS)}, or is a trainer of "
+        "transformers or lightning"
+    )
+
+
+def call(factory: Callable[..., Any], session: Session) -> Any:
+    """What the factory makes of seed, device, directory, and those settings that it takes."""
+    taken = knobs_of(factory)
+    given = {name: value for name, value in session.knobs.items() if name in taken}
+    if "horizon" in taken:
+        given["horizon"] = session.run.horizon
+    directory = session.directory / "work"
+    directory.mkdir(parents=True, exist_ok=True)
+    return factory(session.run.seed, session.run.device, directory, **given)
+
+
+def knobs_of(factory: Callable[..., Any]) -> frozenset[str]:
+    """The names of a factory's parameters beyond the first three."""
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):  # a callable of C tells none
+        return frozenset()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return frozenset(each.name for each in parameters[3:] if each.kind not in variadic)
+
+
+def _adapters() -> dict[str, ModuleType]:
+    """The adapters whose library this process has imported, those of a library first."""
+    package = importlib.import_module(PACKAGE)
+    found = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        if info.name == "choosing":
+            continue
+        module = importlib.import_module(f"{PACKAGE}.{info.name}")
+        if not module.LIBRARY or module.LIBRARY in sys.modules:
+            found[info.name] = module
+    return dict(sorted(found.items(), key=lambda item: not item[1].LIBRARY))

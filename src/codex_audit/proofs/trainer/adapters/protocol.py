@@ -1,0 +1,78 @@
+"""Subjects that offer the methods of `codex_audit.proofs.trainer.subject.Subject` themselves."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from codex_audit.proofs.trainer.adapters.choosing import knobs_of
+from codex_audit.proofs.trainer.subject import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from codex_audit.proofs.trainer.session import Session
+
+LIBRARY = ""
+
+
+def prepare(session: Session) -> AbstractContextManager[object]:
+    """Nothing is to be done around the factory."""
+    del session
+    return nullcontext()
+
+
+def adapt(made: Any, factory: Callable[..., Any], session: Session) -> _Driver | None:
+    """A driver of anything that has the protocol's methods."""
+    if all(callable(getattr(made, method, None)) for method in METHODS):
+        return _Driver(made, factory, session)
+    return None
+
+
+class _Driver:
+    def __init__(self, subject: Any, factory: Callable[..., Any], session: Session) -> None:
+        self._subject = subject
+        self._factory = factory
+        self._session = session
+        self.knobs = knobs_of(factory)
+        optional = {"evaluate": "evaluate", "state": "extra"}
+        self.abilities = frozenset(
+            ability for name, ability in optional.items() if callable(getattr(subject, name, None))
+        )
+        cited = type(getattr(subject, "trainer", subject))
+        names = (*METHODS, "evaluate")
+        self.methods = {name: getattr(cited, name, None) for name in names} | {"factory": factory}
+
+    def models(self) -> list[nn.Module]:
+        """What the subject, or its `trainer`, calls `model`."""
+        holders = (self._subject, getattr(self._subject, "trainer", None))
+        found = [getattr(holder, "model", None) for holder in holders]
+        return [model for model in found if isinstance(model, nn.Module)]
+
+    def extra(self) -> Mapping[str, Tensor]:
+        """What `state()` tells, where there is one."""
+        state = getattr(self._subject, "state", None)
+        told: Mapping[str, Tensor] = state() if callable(state) else {}
+        return told
+
+    def go(self) -> list[float]:
+        """Load if asked to, then train from point to point, evaluating and saving there."""
+        subject, session = self._subject, self._session
+        if session.source is not None:
+            subject.load(session.source)
+            session.has_loaded()
+        losses: list[float] = []
+        for point in session.points:
+            losses += [float(loss) for loss in subject.train(point) or ()]
+            if point in session.run.evaluate_at:
+                with session.evaluating():
+                    subject.evaluate()
+            if point in session.run.saves:
+                with session.saving(point) as where:
+                    subject.save(where)
+        return losses

@@ -1,0 +1,162 @@
+"""Makes the runs that are asked for: each once, its source before it, as many as fit at a time."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from codex_audit.diagnosis import Failure
+from codex_audit.proofs.trainer.run import MODULE
+from codex_audit.proofs.trainer.runs import Evaluation, File, Result, Run, Save
+from codex_audit.proofs.trainer.trace import State, read_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from codex_audit.proofs.children import Children
+
+_LEAST_PATIENCE, _TIMES_STRAIGHT = 60.0, 20
+
+
+class Executor:
+    """Runs of one subject.
+
+    Args:
+        children: where processes come from.
+        factory: `module:function`, or None for the reference kit.
+        limit: how many run at a time.
+    """
+
+    def __init__(self, children: Children, factory: str | None, limit: int) -> None:
+        self.results: dict[Run, Result] = {}
+        self.reports: dict[Run, dict[str, Any]] = {}
+        self.patience = _LEAST_PATIENCE
+        self._children = children
+        self._factory = factory
+        self._limit = limit
+        self._names: dict[Run, str] = {}
+
+    def make(self, runs: Iterable[Run]) -> None:
+        """Make those runs that have not been made, and whatever they resume from.
+
+        Raises:
+            ToolTimeoutError: the time of the whole gate ran out.
+        """
+        waiting = self._missing(runs)
+        active: dict[Run, float] = {}
+        while waiting or active:
+            ready = [run for run in waiting if run.source is None or run.source in self.results]
+            for run in ready[: max(0, self._limit - len(active))]:
+                waiting.remove(run)
+                self._start(run)
+                active[run] = time.monotonic()
+            for run in list(active):
+                if self._over(run, active[run]):
+                    del active[run]
+
+    def learn_patience(self, seconds: float) -> None:
+        """A run may take so many times as long as the first one took."""
+        self.patience = max(_LEAST_PATIENCE, _TIMES_STRAIGHT * seconds)
+
+    def _missing(self, runs: Iterable[Run]) -> list[Run]:
+        found: list[Run] = []
+        for run in runs:
+            chain = [run]
+            while chain[-1].source is not None:
+                chain.append(chain[-1].source)
+            found += [each for each in reversed(chain) if each not in self.results]
+        return list(dict.fromkeys(found))
+
+    def _over(self, run: Run, started: float) -> bool:
+        names = self._ranks(run)
+        if all(self._children.ended(name) for name in names):
+            results = [self._collect(run, name) for name in names]
+            first = msgspec.structs.replace(results[0], peers=tuple(results[1:]))
+            self.results[run] = first
+            return True
+        if time.monotonic() - started > self.patience:
+            for name in names:
+                self._children.kill(name)
+            why = f"the run did not end within {self.patience:g} s and was killed"
+            self.results[run] = msgspec.structs.replace(
+                self._collect(run, names[0]),
+                failure=Failure("TimeoutError", why, f"TimeoutError: {why}"),
+            )
+            return True
+        return False
+
+    def _ranks(self, run: Run) -> list[str]:
+        name = self._names[run]
+        return [name] if run.ranks == 1 else [f"{name}-rank{rank}" for rank in range(run.ranks)]
+
+    def _start(self, run: Run) -> None:
+        name = self._names[run] = f"run{self._children.count + 1}"
+        scratch = self._children.scratch
+        directory = scratch / name
+        directory.mkdir()
+        spec: dict[str, Any] = {
+            "run": msgspec.to_builtins(run),
+            "factory": self._factory,
+            "directory": str(directory),
+        }
+        if run.source is not None:
+            copy = scratch / f"{name}-source"
+            shutil.copytree(scratch / self._names[run.source], copy, symlinks=True)
+            spec["source"] = str(copy)
+        port = _free_port() if run.ranks > 1 else 0
+        for rank, own in enumerate(self._ranks(run)):
+            environment = _of_rank(rank, run.ranks, port) if run.ranks > 1 else {}
+            told = {**spec, "trace": str(scratch / f"{own}.trace")}
+            self._children.start(own, MODULE, told, environment)
+
+    def _collect(self, run: Run, name: str) -> Result:
+        code, report = self._children.outcome(name)
+        report = report or {}
+        failure = None
+        if "error" in report:
+            failure = msgspec.convert(report["error"], Failure)
+        elif code > 0:
+            words = f"exit code {code}: {self._children.last_words(name)}"
+            failure = Failure("ChildProcessError", words, words)
+        self.reports.setdefault(run, report)
+        scratch = self._children.scratch
+        directory = scratch / self._names[run]
+        return Result(
+            trace=read_trace(scratch / f"{name}.trace"),
+            losses=tuple(float.fromhex(loss) for loss in report.get("losses", ())),
+            exit_code=code,
+            failure=failure,
+            loaded=_state(report.get("loaded")),
+            final=_state(report.get("final")),
+            files=msgspec.convert(report.get("files", []), tuple[File, ...]),
+            saves=msgspec.convert(report.get("saves", []), tuple[Save, ...]),
+            evaluations=msgspec.convert(report.get("evaluations", []), tuple[Evaluation, ...]),
+            directory=str(directory),
+        )
+
+
+def _state(told: Mapping[str, Any] | None) -> State | None:
+    return None if told is None else msgspec.convert(told, State)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _of_rank(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """The environment that torchrun gives."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }

@@ -1,0 +1,352 @@
+"""Sees every step of any PyTorch training run, without the trainer's help.
+
+What every trainer must go through is watched: `nn.Module.__call__` (what the model is given),
+`autograd.backward` (the loss whose gradient is taken, wherever a log says otherwise),
+`Optimizer.step` (gradients, rates, weights), `DataLoader` (which samples), `GradScaler.update`.
+Nothing watched here draws a random number or changes a value, unless a proof asks for a fault.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import random
+import signal
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils.data import dataloader
+
+from codex_audit.proofs.trainer.bits import Bits, BitsFile
+from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from codex_audit.proofs.trainer.runs import Faults
+
+_DELIVERIES = 32
+_KILL = signal.SIGKILL
+
+
+class Recorder:
+    """Watches this process from `install` on, and writes what it sees to `path`.
+
+    `extra` gives further tensors of the subject, such as an average of its weights.
+    """
+
+    def __init__(self, path: Path, faults: Faults) -> None:
+        self.extra: Callable[[], Mapping[str, Tensor]] = dict
+        self.steps = 0
+        self._faults = faults
+        self._file = path.open("ab", buffering=0)
+        self._bits = BitsFile(path.with_suffix(".bits"))
+        self._models: list[nn.Module] = []
+        self._optimizers: WeakSet[Optimizer] = WeakSet()
+        self._depth = 0
+        self._inputs: list[str] = []
+        self._indices: list[int] | None = []
+        self._own_loss: float | None = None
+        self._micros: list[Micro] = []
+        self._before: State | None = None
+        self._began = False
+        self._scale: float | None = None
+        self._last: tuple[Micro, ...] = ()
+        self._last_before = State()
+        self._given: deque[tuple[set[str], list[int] | None]] = deque(maxlen=_DELIVERIES)
+
+    def install(self) -> None:
+        """Start to watch; once a process."""
+        self._watch_modules()
+        self._watch_backward()
+        self._watch_optimizers()
+        self._watch_loaders()
+        self._watch_scaler()
+
+    def know(self, model: nn.Module) -> None:
+        """Name parameters after `model`, which may never be called as a whole."""
+        if not any(model is known for known in self._models):
+            self._models.insert(0, model)
+
+    def state(self) -> State:
+        """The subject as it is now."""
+        parameters, buffers = self._parameters(), self._buffers()
+        modes = "".join("t" if m.training else "e" for root in self._models for m in root.modules())
+        return State(
+            parameters=self._write(parameters),
+            buffers=self._write(buffers),
+            optimizer=self._write(self._optimizer_state(parameters)),
+            extra=self._write(dict(self.extra())),
+            rng=rng_digests(),
+            modes=hashlib.sha256(modes.encode()).hexdigest()[:16],
+        )
+
+    # What the model is given
+
+    def _watch_modules(self) -> None:
+        original = nn.Module.__call__
+
+        def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if self._depth or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+                return original(module, *args, **kwargs)
+            self._depth += 1
+            try:
+                self._enter(module, args, kwargs)
+                return self._leave(original(module, *args, **kwargs))
+            finally:
+                self._depth -= 1
+
+        nn.Module.__call__ = called  # type: ignore[method-assign]
+
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        within = (part is module for known in self._models for part in known.modules())
+        if not any(within) and any(True for _ in module.parameters()):
+            self._models.append(module)
+        if self._before is None:
+            self._before = self.state()
+        if not self._began:
+            self._began = True
+            self._put(Line(before=self._before))
+        given = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
+        digests = [digest(tensor) for tensor in given if not tensor.requires_grad]
+        if not digests:
+            return
+        self._inputs += digests
+        # The best match, the oldest of equals: labels of two batches may well be the same.
+        common = [len(delivered.intersection(digests)) for delivered, _ in self._given]
+        if not any(common):
+            return
+        delivered, rows = self._given[common.index(max(common))]
+        delivered.clear()  # one delivery feeds one pass
+        if rows is None:
+            self._indices = None
+        elif self._indices is not None:
+            self._indices += rows
+
+    def _leave(self, output: Any) -> Any:
+        loss = getattr(output, "loss", None)
+        if isinstance(loss, Tensor) and loss.numel() == 1:
+            self._own_loss = float(loss.detach())
+        if self._faults.poison_at == self.steps + 1:
+            return tree_map(_poisoned, output)
+        return output
+
+    # The loss, and the micro-batch that ends with it
+
+    def _watch_backward(self) -> None:
+        original = torch.autograd.backward
+
+        def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+            several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            result = original(tensors, *args, **kwargs)
+            self._micro(sum(float(t.detach().sum()) for t in several))
+            return result
+
+        torch.autograd.backward = backward
+
+    def _micro(self, loss: float) -> None:
+        content = hashlib.sha256("".join(self._inputs).encode()).hexdigest()[:16]
+        known = self._indices
+        micro = Micro(
+            loss=loss,
+            content=content if self._inputs else "",
+            indices=tuple(known) if known else None,
+            own_loss=self._own_loss,
+        )
+        self._micros.append(micro)
+        self._inputs, self._indices, self._own_loss = [], [], None
+        self._put(Line(micro=micro))
+        if self._faults.kill_at == (self.steps, len(self._micros)):
+            os.kill(os.getpid(), _KILL)
+
+    # The step
+
+    def _watch_optimizers(self) -> None:
+        original = Optimizer.__init__
+
+        def initialised(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+            original(optimizer, *args, **kwargs)
+            self._optimizers.add(optimizer)
+
+        Optimizer.__init__ = initialised  # type: ignore[method-assign]
+        register_optimizer_step_post_hook(lambda optimizer, _args, _kwargs: self._step(optimizer))
+
+    def _step(self, optimizer: Optimizer) -> None:
+        self._optimizers.add(optimizer)
+        if self._micros:
+            self.steps += 1
+            self._last, self._last_before = tuple(self._micros), self._before or State()
+            self._micros, self._before = [], None
+        elif not self.steps:
+            return
+        # Else a second optimizer's turn in the same step, whose record replaces the first's.
+        gradients = {n: p.grad for n, p in self._parameters().items() if p.grad is not None}
+        norms = [float(g.detach().to_dense().double().norm()) for g in gradients.values()]
+        counted = self._count() if self.steps in self._faults.count_at else {}
+        step = Step(
+            number=self.steps,
+            micros=self._last,
+            before=self._last_before,
+            rates=tuple(float(g["lr"]) for o in self._ordered() for g in o.param_groups),
+            scale=self._scale,
+            gradients=self._write(gradients),
+            grad_norm=sum(norm * norm for norm in norms) ** 0.5,
+            after=self.state(),
+            **counted,
+        )
+        self._put(Line(step=step))
+        if self.steps == 1:
+            self._put(Line(names=self._untrained()))
+        if self._faults.kill_at == (self.steps, 0):
+            os.kill(os.getpid(), _KILL)
+
+    def _untrained(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        given = {id(p) for o in self._optimizers for g in o.param_groups for p in g["params"]}
+        named = self._parameters().items()
+        frozen = tuple(name for name, p in named if not p.requires_grad)
+        omitted = tuple(name for name, p in named if p.requires_grad and id(p) not in given)
+        return frozen, omitted
+
+    def _count(self) -> dict[str, int]:
+        gc.collect()
+        alive = [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
+        return {
+            "tensors": len(alive),
+            "tensor_bytes": sum(t.numel() * t.element_size() for t in alive if not t.is_sparse),
+            "open_files": _open_files(),
+            "threads": threading.active_count(),
+        }
+
+    # Which samples
+
+    def _watch_loaders(self) -> None:
+        base = dataloader._BaseDataLoaderIter  # noqa: SLF001 - nothing public tells the indices
+        next_index, next_batch = base._next_index, base.__next__  # noqa: SLF001 - as above
+
+        def indexed(loader: Any) -> Any:
+            index = next_index(loader)
+            loader.__dict__.setdefault("_codex_audit_sent", deque()).append(index)
+            return index
+
+        def delivered(loader: Any) -> Any:
+            batch = next_batch(loader)
+            sent = loader.__dict__.get("_codex_audit_sent")
+            index = sent.popleft() if sent else None
+            self._deliver(batch, index)
+            return batch
+
+        base._next_index, base.__next__ = indexed, delivered  # type: ignore[method-assign] # noqa: SLF001
+
+    def _deliver(self, batch: Any, index: Any) -> None:
+        rows = [index] if isinstance(index, int) else index
+        known = isinstance(rows, list) and all(isinstance(row, int) for row in rows)
+        tensors = [leaf for leaf in tree_flatten(batch)[0] if isinstance(leaf, Tensor)]
+        self._given.append(({digest(t) for t in tensors}, list(rows) if known else None))
+
+    def _watch_scaler(self) -> None:
+        original = torch.amp.GradScaler.update
+
+        def updated(scaler: Any, *args: Any, **kwargs: Any) -> None:
+            original(scaler, *args, **kwargs)
+            if scaler.is_enabled():
+                self._scale = float(scaler.get_scale())
+
+        torch.amp.GradScaler.update = updated  # type: ignore[method-assign]
+
+    # Names and bits
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        found: dict[str, nn.Parameter] = {}
+        seen: set[int] = set()
+        for number, model in enumerate(self._models):
+            prefix = f"model{number}." if number else ""
+            for name, parameter in model.named_parameters():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    found[prefix + name] = parameter
+        for optimizer in self._ordered():
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    if id(parameter) not in seen:
+                        seen.add(id(parameter))
+                        found[f"parameter{len(found)}"] = parameter
+        return found
+
+    def _buffers(self) -> dict[str, Tensor]:
+        found = {}
+        for number, model in enumerate(self._models):
+            prefix = f"model{number}." if number else ""
+            found |= {prefix + name: buffer for name, buffer in model.named_buffers()}
+        return found
+
+    def _optimizer_state(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        names = {id(parameter): name for name, parameter in parameters.items()}
+        found: dict[str, Tensor] = {}
+        for optimizer in self._ordered():
+            for parameter, slots in getattr(optimizer, "state", {}).items():
+                if not isinstance(slots, dict):
+                    continue
+                for key, value in slots.items():
+                    name = f"{names.get(id(parameter), 'parameter')}.{key}"
+                    if isinstance(value, Tensor):
+                        found[name] = value
+                    elif isinstance(value, int | float):
+                        found[name] = torch.tensor(value, dtype=torch.float64)
+        return dict(sorted(found.items()))
+
+    def _ordered(self) -> list[Optimizer]:
+        """The optimizers that hold parameters themselves; wrappers of others do not count."""
+        own = [o for o in self._optimizers if "param_groups" in o.__dict__]
+        return sorted(
+            own, key=lambda o: [tuple(p.shape) for g in o.param_groups for p in g["params"]]
+        )
+
+    def _write(self, tensors: Mapping[str, Tensor]) -> dict[str, Bits]:
+        return self._bits.write(tensors)
+
+    def _put(self, line: Line) -> None:
+        self._file.write(line.encoded())
+
+
+def digest(tensor: Tensor) -> str:
+    """A short hash of a tensor's type, shape and bits."""
+    flat = getattr(tensor, "to_local", lambda: tensor)().detach()
+    if flat.layout is not torch.strided:
+        flat = flat.to_dense()
+    flat = flat.cpu().contiguous().reshape(-1)
+    data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
+    return hashlib.sha256(head + data).hexdigest()[:16]
+
+
+def rng_digests() -> dict[str, str]:
+    """Stream -> hash of its generator's state: Python's, NumPy's, torch's, each CUDA device's."""
+    states = {"python": repr(random.getstate()).encode()}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        name, keys, *rest = numpy.random.get_state()
+        states["numpy"] = repr((name, keys.tobytes(), rest)).encode()
+    states["torch"] = torch.get_rng_state().numpy().tobytes()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        for device in range(torch.cuda.device_count()):
+            states[f"cuda:{device}"] = torch.cuda.get_rng_state(device).numpy().tobytes()
+    return {stream: hashlib.sha256(state).hexdigest()[:16] for stream, state in states.items()}
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir()) if sys.platform == "linux" else 0
+
+
+def _poisoned(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor) and leaf.is_floating_point():
+        return leaf * float("nan")
+    return leaf

@@ -1,0 +1,100 @@
+"""The runs that several proofs share: one that saves and is killed, and one resumed from each save.
+
+Resuming at one point only would see too little: faults sit apart in the middle of the first
+epoch, at its last batch, and inside a later epoch.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.proofs.trainer.bisect import Divergence, Pair, diverge
+from codex_audit.proofs.trainer.runs import Faults, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.proofs.trainer.runs import Run
+    from codex_audit.proofs.trainer.trial import Trial
+
+INTERRUPTED = "interrupted"
+_PAST = 2
+_KILLED = -int(signal.SIGKILL)
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """One resumed run against the straight one; `problem` is empty where they agree."""
+
+    point: int
+    where: str
+    problem: str
+    compared: int
+    result: Result
+    divergence: Divergence | None = None
+
+
+def points(trial: Trial) -> dict[int, str]:
+    """Steps to resume after -> where in its epoch that is."""
+    last = trial.steps - _PAST - 1
+    epoch = trial.epoch
+    if epoch is None or epoch + _PAST >= last:
+        middle = trial.steps // 2
+        return {1: "", middle: ""} if middle > 1 else {1: ""}
+    found = {1: " (the first)"}
+    found[max(1, epoch // 2)] = " (inside the first epoch)"
+    found[epoch] = " (the end of an epoch)"
+    found[min(last, epoch + max(1, epoch // 3))] = " (inside a later epoch)"
+    if trial.thorough:
+        found |= {epoch - 1: " (before the last of an epoch)", epoch + 1: " (the first of a later)"}
+        found |= {min(last, 2 * epoch): " (the end of a later epoch)"}
+    return dict(sorted((point, where) for point, where in found.items() if 1 <= point <= last))
+
+
+def interrupted(trial: Trial) -> Run:
+    """Saves at every point and trains on, until it is killed inside a step where it can be."""
+    saves = tuple(points(trial))
+    micros = max((len(step.micros) for step in trial.straight.trace.steps), default=1)
+    kill = Faults(kill_at=(saves[-1] + _PAST, 1 if micros > 1 else 0))
+    return trial.run(saves=saves, faults=kill)
+
+
+def runs(trial: Trial) -> dict[str, Run]:
+    """The interrupted run, and by its point each run that resumes from one of its saves."""
+    source = interrupted(trial)
+    resumed = {str(p): trial.run(source=source, source_step=p) for p in points(trial)}
+    return {INTERRUPTED: source, **resumed}
+
+
+def was_killed(results: Mapping[str, Result]) -> bool:
+    """Whether the interrupted run ended by the kill."""
+    return results[INTERRUPTED].exit_code == _KILLED
+
+
+def how_ended(results: Mapping[str, Result]) -> str:
+    """How the interrupted run ended otherwise."""
+    result = results[INTERRUPTED]
+    if result.failure is not None:
+        return f"{result.failure.type}: {result.failure.message}"
+    return f"exit code {result.exit_code}"
+
+
+def resumes(trial: Trial, results: Mapping[str, Result]) -> list[Resume]:
+    """Every resumed run, compared."""
+    return [_resume(trial, p, where, results[str(p)]) for p, where in points(trial).items()]
+
+
+def _resume(trial: Trial, point: int, where: str, result: Result) -> Resume:
+    compared = min(len(result.trace.steps), trial.steps - point)
+    if result.failure is not None:
+        problem = f"it ended with {result.failure.type}: {result.failure.message.splitlines()[0]}"
+        return Resume(point, where, problem, compared, result)
+    if result.exit_code:
+        return Resume(point, where, f"it ended with code {result.exit_code}", compared, result)
+    pair = Pair(trial.straight.trace, result.trace, point, resumed=True, streams=trial.streams)
+    found = diverge(pair)
+    if found is not None:
+        return Resume(point, where, str(found), compared, result, found)
+    return Resume(point, where, "", compared, result)

@@ -1,0 +1,156 @@
+"""The runs that proofs ask for: each is made once, whichever proofs look at it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from codex_audit.diagnosis import Failure
+from codex_audit.outcome import Evidence
+from codex_audit.proofs.trainer.trace import State, Trace
+
+SEED, OTHER_SEED = 1234, 4321
+
+Knob = int | float | bool | str | None
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """What a proof does to a run.
+
+    Attributes:
+        kill_at: (steps, micro-batches): the process ends by SIGKILL after so many of its own
+            optimizer steps and so many backward passes beyond them.
+        poison_at: the optimizer step of this process whose forward passes give NaN.
+        count_at: steps after which what is alive in the process is counted.
+    """
+
+    kill_at: tuple[int, int] | None = None
+    poison_at: int | None = None
+    count_at: tuple[int, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the subject, in a process of its own. Equal requests are one run.
+
+    Attributes:
+        until: optimizer steps done in all at its end, counting those before a resume.
+        horizon: steps that the training is planned for, on which a schedule may depend.
+        saves: steps after which it saves, each into a place of its own if `apart`, else all
+            into the one that the subject would use.
+        source: the run from whose directory it resumes, after that has ended.
+        source_step: which save of `source`, where `apart`; the newest intact one otherwise.
+        knobs: settings of the subject that are not its own defaults.
+        faults: what is done to it.
+        break_save: (which save, from 1; bytes): the system kills it as it writes more than that
+            many bytes to one file during that save.
+        stop_save: (which save, from 1; seconds): it is killed so long after that save began.
+        evaluate_at: steps after which it evaluates, where the subject can be asked to.
+        offline: no network can be reached, nor a name be resolved.
+        number: of equal requests, to ask for two runs that should not differ.
+        rank, ranks: of a distributed run.
+    """
+
+    until: int
+    horizon: int
+    seed: int = SEED
+    device: str = "cpu"
+    saves: tuple[int, ...] = ()
+    apart: bool = True
+    source: Run | None = None
+    source_step: int | None = None
+    knobs: tuple[tuple[str, Knob], ...] = ()
+    faults: Faults = Faults()
+    break_save: tuple[int, int] | None = None
+    stop_save: tuple[int, float] | None = None
+    evaluate_at: tuple[int, ...] = ()
+    offline: bool = False
+    number: int = 1
+    ranks: int = 1
+
+    def with_knobs(self, **knobs: Knob) -> Run:
+        """The same with further settings of the subject."""
+        merged = dict(self.knobs) | knobs
+        return msgspec.structs.replace(self, knobs=tuple(sorted(merged.items())))
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file that a run left; `weights_only` is why torch refuses to load it safely, if it does."""
+
+    path: str
+    size: int
+    refused: str = ""
+
+
+class Save(msgspec.Struct, frozen=True):
+    """A save that returned, how long it took, and every generator right after it."""
+
+    step: int
+    seconds: float
+    rng: dict[str, str]
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """The subject right before and right after it evaluated."""
+
+    before: State
+    after: State
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a run.
+
+    Attributes:
+        trace: what the recorder saw, also of a run that was killed.
+        losses: what `train` returned, where it returned something.
+        exit_code: 0, or negative for the signal that ended it.
+        failure: the exception that ended it.
+        skip: why the subject cannot do what was asked, where it cannot.
+        loaded: the subject right after it loaded, where loading is a call of its own.
+        final: the subject at the run's own end.
+        files: what lay in the directory that it resumed from.
+        saves: those that returned.
+        evaluations: of those asked for.
+        directory: where its checkpoints are.
+        peers: of a distributed run, the results of the other ranks.
+    """
+
+    trace: Trace
+    losses: tuple[float, ...] = ()
+    exit_code: int = 0
+    failure: Failure | None = None
+    skip: str = ""
+    loaded: State | None = None
+    final: State | None = None
+    files: tuple[File, ...] = ()
+    saves: tuple[Save, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    directory: str = ""
+    peers: tuple[Result, ...] = ()
+
+    @property
+    def completed(self) -> bool:
+        """Whether it came to its own end, without an exception."""
+        return self.exit_code == 0 and self.failure is None and not self.skip
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the subject before the proofs ask for runs.
+
+    Attributes:
+        name: as the settings name it.
+        adapter: through which it is driven.
+        in_tree: whether its code belongs to the audited repository.
+        knobs: settings of `Run.knobs` that it understands.
+        abilities: what else it can be asked for, such as "evaluate".
+        places: method -> where it is defined.
+        versions: library -> version.
+        device_name: of the accelerator, if there is one.
+    """
+
+    name: str
+    adapter: str
+    in_tree: bool
+    knobs: frozenset[str] = frozenset()
+    abilities: frozenset[str] = frozenset()
+    places: dict[str, Evidence] = {}
+    versions: dict[str, str] = {}
+    device_name: str | None = None

@@ -1,0 +1,166 @@
+"""What was seen of a run, step by step: records written by the recorder, read without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.proofs.trainer.bits import Bits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LENGTH = 4
+
+Tensors = dict[str, Bits]
+
+
+class Micro(msgspec.Struct, frozen=True):
+    """One backward pass.
+
+    Attributes:
+        loss: the number whose gradient was taken, in the trainer's own scaling.
+        content: digest of what the model was given; empty where it was given no tensor.
+        indices: places in the data set of what the model was given, from a DataLoader's sampler.
+        own_loss: the loss that the model itself returned (HF convention), before any scaling.
+    """
+
+    loss: float
+    content: str = ""
+    indices: tuple[int, ...] | None = None
+    own_loss: float | None = None
+
+
+class State(msgspec.Struct, frozen=True):
+    """A subject at one moment. `rng`: stream -> digest of the generator's state."""
+
+    parameters: Tensors = {}
+    buffers: Tensors = {}
+    optimizer: Tensors = {}
+    extra: Tensors = {}
+    rng: dict[str, str] = {}
+    modes: str = ""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One optimizer step and the micro-batches before it; `number` counts in this process, from 1.
+
+    Attributes:
+        micros: in the order of their backward passes.
+        before: the subject at the first forward pass of the step.
+        rates: learning rate of each parameter group.
+        scale: of the gradient scaler, where one is used.
+        gradients: as the optimizer was given them, unscaled and clipped.
+        grad_norm: their L2 norm over all parameters.
+        after: the subject after the step.
+        tensors, tensor_bytes, open_files, threads: alive in the process, where it was counted.
+    """
+
+    number: int
+    micros: tuple[Micro, ...]
+    before: State
+    rates: tuple[float, ...]
+    scale: float | None
+    gradients: Tensors
+    grad_norm: float
+    after: State
+    tensors: int | None = None
+    tensor_bytes: int | None = None
+    open_files: int | None = None
+    threads: int | None = None
+
+    @property
+    def loss(self) -> float:
+        """The sum of the step's micro-batches' losses, as their gradients were taken."""
+        return sum(micro.loss for micro in self.micros)
+
+    @property
+    def indices(self) -> tuple[int, ...] | None:
+        """The samples of the step, in order; None where a sampler did not tell all."""
+        rows: list[int] = []
+        for micro in self.micros:
+            if micro.indices is None:
+                return None
+            rows += micro.indices
+        return tuple(rows)
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """A run as it was seen. `before` is the subject at its first forward pass.
+
+    Attributes:
+        file: where the tensors' bits lie.
+        steps: in order; of a killed run those that it had made.
+        pending: micro-batches after the last step.
+        frozen: parameters that require no gradient.
+        omitted: trainable parameters that no optimizer was given.
+    """
+
+    file: str = ""
+    before: State | None = None
+    steps: tuple[Step, ...] = ()
+    pending: tuple[Micro, ...] = ()
+    frozen: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The loss of each step."""
+        return tuple(step.loss for step in self.steps)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One entry of the recorder's file: exactly one of these.
+
+    MessagePack and not JSON, which has no NaN; each entry after its length in 4 bytes.
+    """
+
+    before: State | None = None
+    step: Step | None = None
+    micro: Micro | None = None
+    names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+
+    def encoded(self) -> bytes:
+        """The entry as it is written."""
+        data = msgspec.msgpack.encode(self)
+        return len(data).to_bytes(_LENGTH, "big") + data
+
+
+def _lines(data: bytes) -> Iterator[Line]:
+    """All whole entries; a kill may have cut off the last."""
+    start = 0
+    while start + _LENGTH <= len(data):
+        end = start + _LENGTH + int.from_bytes(data[start : start + _LENGTH], "big")
+        if end > len(data):
+            return
+        yield msgspec.msgpack.decode(data[start + _LENGTH : end], type=Line)
+        start = end
+
+
+def read_trace(path: Path) -> Trace:
+    """The trace in a recorder's file, also one that a kill cut off.
+
+    Later lines of one step's number replace earlier ones: some trainers step two optimizers.
+    """
+    before: State | None = None
+    names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    steps: dict[int, Step] = {}
+    pending: list[Micro] = []
+    for line in _lines(path.read_bytes() if path.exists() else b""):
+        before = before or line.before
+        names = line.names or names
+        if line.micro is not None:
+            pending.append(line.micro)
+        if line.step is not None:
+            steps[line.step.number] = line.step
+            pending = []
+    return Trace(
+        file=str(path.with_suffix(".bits")),
+        before=before,
+        steps=tuple(steps.values()),
+        pending=tuple(pending),
+        frozen=names[0],
+        omitted=names[1],
+    )
