@@ -199,10 +199,11 @@ _AT_START = {PARAMETER, BUFFER, EXTRA, OPTIMIZER, MODE, RNG}
 def _cause(pair: Pair, place: int, first: tuple[Differs, ...], found: list[Differs]) -> str:
     components = {each.component for each in first}
     at_load = pair.resumed and place == 0
+    told = _CAUSES if pair.resumed else _OF_TWO_RUNS
     causes = [
-        _CAUSES[component].format(names=_names(first, component))
-        for component in _CAUSES
-        if component in components and (at_load or component not in _ONLY_AT_LOAD)
+        told[component].format(names=_names(first, component))
+        for component in told
+        if component in components and (at_load or not pair.resumed or component in _ANY_TIME)
     ]
     batch = next((each for each in found if each.component == BATCH), None)
     if batch is not None and not components & {PARAMETER, OPTIMIZER, BUFFER, EXTRA}:
@@ -216,7 +217,14 @@ def _cause(pair: Pair, place: int, first: tuple[Differs, ...], found: list[Diffe
     return "; ".join(dict.fromkeys(causes))
 
 
-_ONLY_AT_LOAD = {PARAMETER, BUFFER, EXTRA, OPTIMIZER}
+_ANY_TIME = {MODE, RNG, MICROS, SCALE, RATE}
+_OF_TWO_RUNS = {
+    PARAMETER: "the weights already differ ({names}); seed every generator before the model is"
+    " made",
+    EXTRA: "{names} differs from the start; seed every generator before anything is made",
+    RNG: "{names} is not seeded, or something that differs has drawn from it",
+    MODE: "modules are in another mode; call train() where training begins",
+}
 _CAUSES = {
     PARAMETER: "the weights are not restored ({names}); look at how load gives them to the model",
     BUFFER: "buffers of the model are not restored ({names}); save the whole state_dict",
@@ -275,7 +283,7 @@ def _batch_cause(pair: Pair, place: int) -> str:
 
 def _rows(pair: Pair, place: int) -> tuple[dict[str, Any], ...]:
     """Loss and distance of the weights at each step, from the one before the divergence."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     start = max(0, place - 1)
     left, right = pair.one.steps[pair.skip + start :], pair.other.steps[start:]
     for number, (a, b) in enumerate(zip(left, right, strict=False), start=pair.skip + start + 1):

@@ -74,6 +74,10 @@ class BitsFile:
         """Append the tensors' bytes and describe them. Draws no random number."""
         return {name: self._one(tensor) for name, tensor in tensors.items()}
 
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._stream.close()
+
     def _one(self, tensor: Tensor) -> Bits:
         import torch  # noqa: PLC0415 - only a child may
 

@@ -12,7 +12,7 @@ import msgspec
 from codex_audit.diagnosis import Failure
 from codex_audit.proofs.trainer.run import MODULE
 from codex_audit.proofs.trainer.runs import Evaluation, File, Result, Run, Save
-from codex_audit.proofs.trainer.trace import State, read_trace
+from codex_audit.proofs.trainer.trace import State, Trace, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,7 +126,7 @@ class Executor:
         scratch = self._children.scratch
         directory = scratch / self._names[run]
         return Result(
-            trace=read_trace(scratch / f"{name}.trace"),
+            trace=_ordered(read_trace(scratch / f"{name}.trace"), report.get("order"), run),
             losses=tuple(float.fromhex(loss) for loss in report.get("losses", ())),
             exit_code=code,
             failure=failure,
@@ -137,6 +137,20 @@ class Executor:
             evaluations=msgspec.convert(report.get("evaluations", []), tuple[Evaluation, ...]),
             directory=str(directory),
         )
+
+
+def _ordered(trace: Trace, told: Mapping[str, list[int]] | None, run: Run) -> Trace:
+    """The trace with the samples that the subject told of; its steps count from the first start."""
+    if told is None:
+        return trace
+    skipped = run.source_step or 0
+    steps = (
+        msgspec.structs.replace(step, order=tuple(told[key]))
+        if (key := str(step.number + skipped)) in told
+        else step
+        for step in trace.steps
+    )
+    return msgspec.structs.replace(trace, steps=tuple(steps))
 
 
 def _state(told: Mapping[str, Any] | None) -> State | None:

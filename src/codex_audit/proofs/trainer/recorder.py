@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
@@ -72,6 +73,11 @@ class Recorder:
         self._watch_loaders()
         self._watch_scaler()
 
+    def close(self) -> None:
+        """Close the files, after which nothing more may be seen."""
+        self._file.close()
+        self._bits.close()
+
     def know(self, model: nn.Module) -> None:
         """Name parameters after `model`, which may never be called as a whole."""
         if not any(model is known for known in self._models):
@@ -89,6 +95,31 @@ class Recorder:
             rng=rng_digests(),
             modes=hashlib.sha256(modes.encode()).hexdigest()[:16],
         )
+
+    def begin_step(self) -> None:
+        """Tell that a step begins, of a subject whose optimizer cannot be seen."""
+        self._before = self.state()
+
+    def end_step(self, loss: float) -> None:
+        """Tell that it has ended."""
+        before, self._before = self._before or State(), None
+        self.steps += 1
+        if not self._began:
+            self._began = True
+            self._put(Line(before=before))
+        step = Step(
+            number=self.steps,
+            micros=(Micro(loss=loss),),
+            before=before,
+            rates=(),
+            scale=None,
+            gradients={},
+            grad_norm=0.0,
+            after=self.state(),
+        )
+        self._put(Line(step=self._counted(step)))
+        if self._faults.kill_at is not None and self._faults.kill_at[0] == self.steps:
+            os.kill(os.getpid(), _KILL)
 
     # What the model is given
 
@@ -177,7 +208,7 @@ class Recorder:
             original(optimizer, *args, **kwargs)
             self._optimizers.add(optimizer)
 
-        Optimizer.__init__ = initialised  # type: ignore[method-assign]
+        Optimizer.__init__ = initialised  # type: ignore[method-assign,assignment]
         register_optimizer_step_post_hook(lambda optimizer, _args, _kwargs: self._step(optimizer))
 
     def _step(self, optimizer: Optimizer) -> None:
@@ -191,7 +222,6 @@ class Recorder:
         # Else a second optimizer's turn in the same step, whose record replaces the first's.
         gradients = {n: p.grad for n, p in self._parameters().items() if p.grad is not None}
         norms = [float(g.detach().to_dense().double().norm()) for g in gradients.values()]
-        counted = self._count() if self.steps in self._faults.count_at else {}
         step = Step(
             number=self.steps,
             micros=self._last,
@@ -201,9 +231,8 @@ class Recorder:
             gradients=self._write(gradients),
             grad_norm=sum(norm * norm for norm in norms) ** 0.5,
             after=self.state(),
-            **counted,
         )
-        self._put(Line(step=step))
+        self._put(Line(step=self._counted(step)))
         if self.steps == 1:
             self._put(Line(names=self._untrained()))
         if self._faults.kill_at == (self.steps, 0):
@@ -216,15 +245,19 @@ class Recorder:
         omitted = tuple(name for name, p in named if p.requires_grad and id(p) not in given)
         return frozen, omitted
 
-    def _count(self) -> dict[str, int]:
+    def _counted(self, step: Step) -> Step:
+        """The step with what is alive in the process, where that is asked for."""
+        if self.steps not in self._faults.count_at:
+            return step
         gc.collect()
-        alive = [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
-        return {
-            "tensors": len(alive),
-            "tensor_bytes": sum(t.numel() * t.element_size() for t in alive if not t.is_sparse),
-            "open_files": _open_files(),
-            "threads": threading.active_count(),
-        }
+        alive: list[Tensor] = [t for t in gc.get_objects() if issubclass(type(t), Tensor)]
+        return msgspec.structs.replace(
+            step,
+            tensors=len(alive),
+            tensor_bytes=sum(t.numel() * t.element_size() for t in alive if not t.is_sparse),
+            open_files=_open_files(),
+            threads=threading.active_count(),
+        )
 
     # Which samples
 
@@ -233,7 +266,7 @@ class Recorder:
         next_index, next_batch = base._next_index, base.__next__  # noqa: SLF001 - as above
 
         def indexed(loader: Any) -> Any:
-            index = next_index(loader)
+            index = next_index(loader)  # type: ignore[no-untyped-call]
             loader.__dict__.setdefault("_codex_audit_sent", deque()).append(index)
             return index
 
@@ -244,7 +277,7 @@ class Recorder:
             self._deliver(batch, index)
             return batch
 
-        base._next_index, base.__next__ = indexed, delivered  # type: ignore[method-assign] # noqa: SLF001
+        base._next_index, base.__next__ = indexed, delivered  # type: ignore[method-assign,assignment] # noqa: SLF001
 
     def _deliver(self, batch: Any, index: Any) -> None:
         rows = [index] if isinstance(index, int) else index
@@ -260,7 +293,7 @@ class Recorder:
             if scaler.is_enabled():
                 self._scale = float(scaler.get_scale())
 
-        torch.amp.GradScaler.update = updated  # type: ignore[method-assign]
+        torch.amp.GradScaler.update = updated  # type: ignore[method-assign,assignment]
 
     # Names and bits
 
@@ -282,7 +315,7 @@ class Recorder:
         return found
 
     def _buffers(self) -> dict[str, Tensor]:
-        found = {}
+        found: dict[str, Tensor] = {}
         for number, model in enumerate(self._models):
             prefix = f"model{number}." if number else ""
             found |= {prefix + name: buffer for name, buffer in model.named_buffers()}
@@ -336,7 +369,7 @@ def rng_digests() -> dict[str, str]:
         name, keys, *rest = numpy.random.get_state()
         states["numpy"] = repr((name, keys.tobytes(), rest)).encode()
     states["torch"] = torch.get_rng_state().numpy().tobytes()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         for device in range(torch.cuda.device_count()):
             states[f"cuda:{device}"] = torch.cuda.get_rng_state(device).numpy().tobytes()
     return {stream: hashlib.sha256(state).hexdigest()[:16] for stream, state in states.items()}

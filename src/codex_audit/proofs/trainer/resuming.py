@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_audit.proofs.trainer.runs import Run
+    from codex_audit.proofs.trainer.trace import Step, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 INTERRUPTED = "interrupted"
@@ -79,6 +80,32 @@ def how_ended(results: Mapping[str, Result]) -> str:
     if result.failure is not None:
         return f"{result.failure.type}: {result.failure.message}"
     return f"exit code {result.exit_code}"
+
+
+def drifted(trial: Trial, results: Mapping[str, Result]) -> str:
+    """How the interrupted run parts from the straight one even before the kill; "" if nowhere."""
+    trace = results[INTERRUPTED].trace
+    made = msgspec.structs.replace(
+        trial.straight.trace, steps=trial.straight.trace.steps[: len(trace.steps)]
+    )
+    found = diverge(Pair(made, trace, streams=trial.streams))
+    if found is None:
+        return ""
+    saved = any(point == found.step - 1 for point in points(trial))
+    why = "saving changes the run" if saved else "the run is not repeatable"
+    return f"{why} even before the kill: {found}"
+
+
+def reference(trial: Trial, results: Mapping[str, Result], point: int) -> tuple[Trace, Step]:
+    """The step that a run resumed after `point` should begin with, and the run it is of.
+
+    The run that saved has made it too, before it was killed; in the straight run it may be
+    another if the training cannot be repeated, which is not the resume's fault.
+    """
+    trace = results[INTERRUPTED].trace
+    if len(trace.steps) <= point:
+        trace = trial.straight.trace
+    return trace, trace.steps[point]
 
 
 def resumes(trial: Trial, results: Mapping[str, Result]) -> list[Resume]:

@@ -64,6 +64,9 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     session.told = lambda: report(told | _so_far(session))
     losses = driver.go()
     told["losses"] = [float(loss).hex() for loss in losses]
+    order = driver.order()
+    if order is not None:
+        told["order"] = {str(step): [int(row) for row in rows] for step, rows in order.items()}
     told["final"] = msgspec.to_builtins(watch.state())
     report(told | _so_far(session))
 

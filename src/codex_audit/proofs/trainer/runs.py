@@ -45,8 +45,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         stop_save: (which save, from 1; seconds): it is killed so long after that save began.
         evaluate_at: steps after which it evaluates, where the subject can be asked to.
         offline: no network can be reached, nor a name be resolved.
+        stepwise: ask for one step at a time, of a subject in which no optimizer is seen to step.
         number: of equal requests, to ask for two runs that should not differ.
-        rank, ranks: of a distributed run.
+        ranks: of a distributed run.
     """
 
     until: int
@@ -63,6 +64,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stop_save: tuple[int, float] | None = None
     evaluate_at: tuple[int, ...] = ()
     offline: bool = False
+    stepwise: bool = False
     number: int = 1
     ranks: int = 1
 

@@ -49,6 +49,10 @@ class Driver(Protocol):
         """State beyond models and optimizers."""
         ...
 
+    def order(self) -> Mapping[int, Sequence[int]] | None:
+        """Step -> the samples it trained on, where the subject tells."""
+        ...
+
     def go(self) -> Sequence[float]:
         """Do the whole run that the session asks for; the loss of each step, or nothing."""
         ...

@@ -81,6 +81,11 @@ def try_subject(
     started = time.monotonic()
     try:
         executor.make([straight])
+        first = executor.results[straight]
+        if first.completed and not first.trace.steps and first.losses:
+            # It trains without a torch optimizer: then a step is what its `train` says.
+            straight = msgspec.structs.replace(straight, stepwise=True)
+            executor.make([straight])
     except ToolError as error:
         return Tried(failures=(("the first run", Failure.of(error)),), runs=1)
     executor.learn_patience(time.monotonic() - started)
@@ -98,6 +103,7 @@ def try_subject(
         device=device,
         epoch=steps_of_epoch(result.trace),
         streams=frozenset(name for name in after if after[name] != untouched.get(name)),
+        stepwise=straight.stepwise,
         thorough=thorough,
     )
     return _try_all(proofs, trial, executor)

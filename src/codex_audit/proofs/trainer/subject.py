@@ -5,9 +5,14 @@ In `pyproject.toml`:
     [tool.codex-audit.trainer]
     factory = "package.module:function"
 
-`function(seed, device, directory)` returns a `Subject`: a small training run, ready to start.
-It seeds whatever draws random numbers, with `seed`; it is called anew in every process, also
-in the one that resumes.
+`function(seed, device, directory)` returns a small training run, ready to start: a `Subject`,
+or what an adapter knows, such as a `transformers.Trainer`. It seeds whatever draws random
+numbers, with `seed`; it is called anew in every process, also in the one that resumes.
+
+Each further parameter that it has, by one of these names, lets a proof try that setting:
+`accumulate` (micro-batches a step), `batch_size` (samples a micro-batch), `workers` (of the
+loader), `clip_norm`, `evaluate_every` and `save_every` (steps), `keep` (checkpoints), `precision`
+("fp32", "bf16", "fp16"), and `horizon`, the steps that the schedule should be planned for.
 """
 
 from __future__ import annotations
@@ -16,27 +21,28 @@ import importlib
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from torch import Tensor
-
-METHODS = ("train", "save", "load", "state")
+METHODS = ("train", "save", "load")
 
 
 class Subject(Protocol):
     """A training run on trial.
 
-    Two more members are used where they exist: `order()` gives the samples that each step
-    trained on, a mapping from the step (from 1) to a list of integers; `trainer` is the object
-    whose methods evidence should cite, if not this one.
+    More members are used where they exist: `evaluate()` evaluates; `state()` gives tensors by
+    name that belong to the run beside its model and optimizer, such as an average of the weights;
+    `order()` gives the samples that each step trained on, a mapping from the step (from 1) to a
+    list of integers, where no DataLoader tells them; `trainer` is the object whose methods
+    evidence should cite, if not this one, and `model` that whose parameters are named.
     """
 
-    def train(self, steps: int) -> Sequence[float]:
+    def train(self, steps: int) -> Sequence[float] | None:
         """Train until `steps` optimizer steps are done since the run's first start.
 
         Returns:
-            The loss of each step that this call made; none of those before a resume.
+            The loss of each step that this call made, none of those before a resume; or None:
+            losses are taken where their gradient is.
         """
         ...
 
@@ -47,27 +53,6 @@ class Subject(Protocol):
     def load(self, directory: Path) -> None:
         """Go on from what `save` wrote there, in another process."""
         ...
-
-    def state(self) -> Mapping[str, Tensor]:
-        """Weights and optimizer state by name, the weights first."""
-        ...
-
-
-def build(factory: Callable[..., Any], name: str, arguments: tuple[int, str, Path]) -> Subject:
-    """The subject that `factory` makes.
-
-    Raises:
-        TypeError: it lacks one of the methods.
-    """
-    subject = factory(*arguments)
-    missing = [method for method in METHODS if not callable(getattr(subject, method, None))]
-    if missing:
-        raise TypeError(
-            f"{name} returned an object of type {type(subject).__name__} without {missing[0]}(); "
-            "a subject has "
-            f"{', '.join(f'{method}()' for method in METHODS)}"
-        )
-    return cast("Subject", subject)
 
 
 def resolve(name: str) -> Callable[..., Any]:

@@ -55,6 +55,7 @@ class Step(msgspec.Struct, frozen=True):
         gradients: as the optimizer was given them, unscaled and clipped.
         grad_norm: their L2 norm over all parameters.
         after: the subject after the step.
+        order: the samples as the subject itself tells them, which outweighs the sampler's indices.
         tensors, tensor_bytes, open_files, threads: alive in the process, where it was counted.
     """
 
@@ -66,6 +67,7 @@ class Step(msgspec.Struct, frozen=True):
     gradients: Tensors
     grad_norm: float
     after: State
+    order: tuple[int, ...] | None = None
     tensors: int | None = None
     tensor_bytes: int | None = None
     open_files: int | None = None
@@ -78,7 +80,9 @@ class Step(msgspec.Struct, frozen=True):
 
     @property
     def indices(self) -> tuple[int, ...] | None:
-        """The samples of the step, in order; None where a sampler did not tell all."""
+        """The samples of the step, in order; None where nobody told all."""
+        if self.order is not None:
+            return self.order
         rows: list[int] = []
         for micro in self.micros:
             if micro.indices is None:

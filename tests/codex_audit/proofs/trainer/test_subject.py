@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_audit.proofs.trainer.subject import build, resolve
+from codex_audit.proofs.trainer.adapters.choosing import knobs_of, make_driver
+from codex_audit.proofs.trainer.recorder import Recorder
+from codex_audit.proofs.trainer.runs import Faults, Run
+from codex_audit.proofs.trainer.session import Session
+from codex_audit.proofs.trainer.subject import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class Complete:
@@ -18,27 +27,47 @@ class Complete:
 
     load = save
 
-    def state(self) -> dict[str, object]:
-        return {}
+
+@contextmanager
+def session(tmp_path: Path, **knobs: int) -> Iterator[Session]:
+    run = Run(until=4, horizon=8, seed=1).with_knobs(**knobs)
+    with closing(Recorder(tmp_path / "trace", Faults())) as recorder:
+        yield Session(run, tmp_path, None, recorder)
 
 
-def test_a_factory_is_called_with_seed_device_and_directory() -> None:
+def test_a_factory_is_called_with_seed_device_directory_and_the_settings_it_takes(
+    tmp_path: Path,
+) -> None:
     seen = []
 
-    def factory(seed: int, device: str, directory: Path) -> Complete:
-        seen.append((seed, device, directory))
+    def factory(
+        seed: int, device: str, directory: Path, *, accumulate: int = 1, horizon: int = 0
+    ) -> Complete:
+        seen.append((seed, device, directory, accumulate, horizon))
         return Complete()
 
-    assert isinstance(build(factory, "m:f", (1, "cpu", Path("x"))), Complete)
-    assert seen == [(1, "cpu", Path("x"))]
+    with session(tmp_path, accumulate=2, workers=3) as asked:
+        name, driver = make_driver(factory, "m:f", asked)
+        assert name == "protocol"
+        assert driver.knobs == {"accumulate", "horizon"}
+        assert seen == [(1, "cpu", tmp_path / "work", 2, 8)]
+        assert list(driver.go()) == [1.0] * 4
 
 
-def test_a_missing_method_is_named() -> None:
+def test_a_missing_method_is_named(tmp_path: Path) -> None:
     class Half(Complete):
         save = None  # type: ignore[assignment]
 
-    with pytest.raises(TypeError, match=r"m:f returned an object of type Half without save\(\)"):
-        build(lambda *_: Half(), "m:f", (1, "cpu", Path("x")))
+    make: Callable[..., Half] = lambda *_: Half()  # noqa: E731
+    said = r"m:f returned an object of type Half without save\(\)"
+    with session(tmp_path) as asked, pytest.raises(TypeError, match=said):
+        make_driver(make, "m:f", asked)
+
+
+def test_a_factory_of_anything_is_given_nothing_that_it_does_not_name() -> None:
+    def factory(seed: int, device: str, directory: Path, **more: int) -> None: ...
+
+    assert knobs_of(factory) == frozenset()
 
 
 def test_names_resolve_through_attributes() -> None:

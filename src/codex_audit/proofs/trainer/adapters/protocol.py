@@ -11,7 +11,7 @@ from codex_audit.proofs.trainer.adapters.choosing import knobs_of
 from codex_audit.proofs.trainer.subject import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor
@@ -67,12 +67,33 @@ class _Driver:
             subject.load(session.source)
             session.has_loaded()
         losses: list[float] = []
+        done = session.run.source_step or 0
         for point in session.points:
-            losses += [float(loss) for loss in subject.train(point) or ()]
+            losses += self._train(done, point)
+            done = max(done, point)
             if point in session.run.evaluate_at:
                 with session.evaluating():
                     subject.evaluate()
             if point in session.run.saves:
                 with session.saving(point) as where:
                     subject.save(where)
+        return losses
+
+    def order(self) -> Mapping[int, Sequence[int]] | None:
+        """What `order()` tells, where there is one."""
+        order = getattr(self._subject, "order", None)
+        told: Mapping[int, Sequence[int]] | None = order() if callable(order) else None
+        return told
+
+    def _train(self, done: int, until: int) -> list[float]:
+        if not self._session.run.stepwise:
+            return [float(loss) for loss in self._subject.train(until) or ()]
+        losses: list[float] = []
+        watch = self._session.recorder
+        for step in range(done + 1, until + 1):
+            watch.begin_step()
+            for loss in self._subject.train(step) or ():
+                losses.append(float(loss))
+                watch.end_step(float(loss))
+                watch.begin_step()
         return losses

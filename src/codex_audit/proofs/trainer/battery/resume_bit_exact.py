@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer import resuming
 from codex_audit.proofs.trainer.bisect import as_details
-from codex_audit.proofs.trainer.trial import Seen, TrainerProof
+from codex_audit.proofs.trainer.trial import Measured, Seen, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
     """Compare every step of every resumed run with the straight run's."""
     resumes = resuming.resumes(trial, results)
     broken = [each for each in resumes if each.problem]
-    measured = {
+    measured: Measured = {
         "resumed_at": ", ".join(str(each.point) for each in resumes),
         "steps_compared": sum(each.compared for each in resumes),
         "killed": resuming.was_killed(results),
@@ -29,6 +29,9 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
             results
         )
         return Seen(good=False, summary=words, measured=measured, method="save")
+    drifted = resuming.drifted(trial, results)
+    if drifted:
+        return Seen(good=False, summary=drifted, measured=measured, method="save")
     if broken:
         first = broken[0]
         others = f" (also at {_points(broken[1:])})" if broken[1:] else ""

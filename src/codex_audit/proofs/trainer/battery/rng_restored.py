@@ -31,8 +31,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
             return Skip(f"not judged: resumed after step {resume.point}: {resume.problem}")
         loaded = resume.result.loaded
         at_load = _lost(trial, saved.get(resume.point, {}), loaded.rng if loaded else {})
-        wanted = trial.straight.trace.steps[resume.point].before.rng
-        at_step = _lost(trial, wanted, steps[0].before.rng)
+        _, wanted = resuming.reference(trial, results, resume.point)
+        at_step = _lost(trial, wanted.before.rng, steps[0].before.rng)
         new = at_load & at_step
         where = where or (resume.point if new else 0)
         lost |= new

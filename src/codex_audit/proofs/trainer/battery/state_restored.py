@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
-    """Compare the subject at its first step after loading with the straight run's same step."""
+    """Compare the first step after loading with the same step of the run that saved."""
     checked = 0
     for resume in resuming.resumes(trial, results):
         steps = resume.result.trace.steps
         if not steps:
             return Skip(f"not judged: resumed after step {resume.point}: {resume.problem}")
-        wanted, found = trial.straight.trace.steps[resume.point], steps[0]
-        lost = bisect.lost_state(trial.straight.trace, wanted, resume.result.trace, found)
+        trace, wanted = resuming.reference(trial, results, resume.point)
+        lost = bisect.lost_state(trace, wanted, resume.result.trace, steps[0])
         made, left = len(steps), trial.steps - resume.point
         if made != left:
             lost = [f"after loading, {made} steps were made where {left} were left", *lost]
@@ -38,7 +38,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         good=True,
         summary=(
             f"after each of {checked} resumes weights, buffers, optimizer, rates, loss scale and "
-            "progress are those of the run that was not interrupted"
+            "progress are those of the run that saved"
         ),
         measured={"resumes": checked},
         method="load",
