@@ -192,6 +192,8 @@ def _word(catalog: Catalog, kind: str, name: str, word: Word) -> str:
     return joined(
         heading(_KINDS[kind][0], name, word.what),
         named("Gate", ", ".join(word.gates)),
+        named("Why", word.why),
+        listed("Written for", list(word.catches)),
         listed("Confirms or refutes", judged),
         named("Remedy", word.remedy),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.gates.base import Gate, GateUsageError
+from codex_audit.gates.base import Gate
+from codex_audit.proofs.trainer.arguments import arguments
 from codex_audit.proofs.trainer.smoke import PHASE, put_on_trial
 
 if TYPE_CHECKING:
@@ -17,11 +18,10 @@ def run(context: Context) -> Report:
     """Put the trainer on trial on the CPU.
 
     Raises:
-        GateUsageError: an argument was given, or the settings name no proper factory.
+        GateUsageError: an unknown argument was given, or the settings name no proper factory.
     """
-    if context.args:
-        raise GateUsageError(f"trainer-smoke-cpu takes no arguments; leave out {context.args[0]!r}")
-    return put_on_trial(context, device="cpu", step=STEP)
+    asked = arguments(GATE.name, context.args)
+    return put_on_trial(context, device="cpu", step=STEP, thorough=asked.thorough, only=asked.only)
 
 
 GATE = Gate(

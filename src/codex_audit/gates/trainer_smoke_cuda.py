@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codex_audit.diagnosis import capture
-from codex_audit.gates.base import Gate, GateUsageError, Report
+from codex_audit.gates.base import Gate, Report
 from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import ChildError, Children
+from codex_audit.proofs.trainer.arguments import arguments
 from codex_audit.proofs.trainer.run import MODULE
 from codex_audit.proofs.trainer.smoke import PHASE, put_on_trial
 
@@ -22,11 +23,9 @@ def run(context: Context) -> Report:
     """Put the trainer on trial on CUDA; skip without a device, or fail under `--require`.
 
     Raises:
-        GateUsageError: another argument was given, or the settings name no proper factory.
+        GateUsageError: an unknown argument was given, or the settings name no proper factory.
     """
-    unknown = [argument for argument in context.args if argument != REQUIRE]
-    if unknown:
-        raise GateUsageError(f"trainer-smoke-cuda takes only {REQUIRE}; leave out {unknown[0]!r}")
+    asked = arguments(GATE.name, context.args, {REQUIRE})
     try:
         probe = _probe(context)
     except ChildError as error:
@@ -35,8 +34,10 @@ def run(context: Context) -> Report:
         return Report(errors=(captured,))
     why = probe["why_no_cuda"]
     if why is None:
-        return put_on_trial(context, device="cuda", step=STEP)
-    if REQUIRE in context.args:
+        return put_on_trial(
+            context, device="cuda", step=STEP, thorough=asked.thorough, only=asked.only
+        )
+    if REQUIRE in asked.flags:
         check = Check("cuda_device", Verdict.FAIL, f"{REQUIRE} was given and {why}")
         return Report(checks=(check,), tools=probe["versions"])
     return Report(reason=f"no CUDA device: {why}", tools=probe["versions"])

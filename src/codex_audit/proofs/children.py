@@ -19,7 +19,7 @@ from codex_audit.diagnosis import Failure
 from codex_audit.gates.tool import ToolCrashedError, ToolKilledError, ToolTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _PATIENCE = 0.02
 _TAIL_LINES = 3
@@ -105,18 +105,16 @@ class _Nursery:
                 f"the process that starts the runs ended with exit code {code}"
             ) from None
 
-    def start(self, name: str, request: Mapping[str, Any], deadline: float) -> _Nursed:
-        """Fork a child.
+    def start(self, name: str, request: Mapping[str, Any], pause: Callable[[str], None]) -> _Nursed:
+        """Fork a child, calling `pause(name)` until it runs.
 
         Raises:
             ToolCrashedError: the nursery is gone.
-            ToolTimeoutError: the deadline passed before it answered.
         """
         self.ask({"name": name, **request})
         while name not in self._pids:
-            if time.monotonic() > deadline:
-                raise ToolTimeoutError(f"the run {name!r} did not start in time")
-            self.listen(_PATIENCE)
+            pause(name)
+            self.listen(0)
         return _Nursed(self, name, self._pids[name])
 
     def listen(self, seconds: float) -> None:
@@ -219,7 +217,7 @@ class Children:
                 "log": str(log),
                 "environment": dict(environment or {}),
             }
-            nursed = nursery.start(name, asked, self._deadline)
+            nursed = nursery.start(name, asked, self._pause)
             self._children[name] = _Child(nursed, result, log)
             return
         process: _Process

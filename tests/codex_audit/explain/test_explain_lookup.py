@@ -37,7 +37,7 @@ def explain(*arguments: str) -> str:
     ("identifier", "words"),
     [
         ("checkpointing_resume.retention", ["criterion checkpointing_resume.retention", "Why:", "This counts:", "os.remove(old_checkpoint)  # evidence", "This does not:", "shutil.rmtree(folder)", "Closed by: codex_ml.checkpoint.CheckpointStore", "Accuracy:", "it is read from the code"]),
-        ("cpu_rng_restored", ["Confirmed or refuted by:", "trainer-smoke-cpu:rng_restored: Right after loading", "Asked only where: the subject training is there; else"]),
+        ("cpu_rng_restored", ["Confirmed or refuted by:", "trainer-smoke-cpu:rng_restored: After a resume", "Asked only where: the subject training is there; else"]),
         ("no_committed_secrets", ["Met where: nothing is found that speaks against it"]),
         ("gradient_clipping", ["Met also through:", "transformers.Trainer: max_grad_norm is 1.0 by default"]),
         ("trainer-smoke-cpu", ["gate trainer-smoke-cpu (phase 5)", "resume_bit_exact: "]),

@@ -156,7 +156,7 @@ def _batches(a: Step, b: Step) -> Iterable[Differs]:
     if len(a.micros) != len(b.micros):
         note = f"{len(b.micros)} instead of {len(a.micros)}"
         yield Differs(MICROS, "the number of micro-batches", note)
-    elif a.indices != b.indices:
+    elif a.indices != b.indices and a.indices is not None and b.indices is not None:
         note = f"{_listed(b.indices)} instead of {_listed(a.indices)}"
         yield Differs(BATCH, "the batch", f"is samples {note}")
     elif [m.content for m in a.micros] != [m.content for m in b.micros]:
