@@ -3,13 +3,17 @@
 Dropout, shuffling, samples of unequal length, a short last step in every epoch, evaluation in
 between, and augmentation that draws from Python's, NumPy's and torch's generators. An epoch
 has seven steps, so an interruption rarely falls on its end.
+
+Its settings are those that proofs may ask of any subject.
 """
 
 from __future__ import annotations
 
 import importlib
 import random
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +23,7 @@ from torch.utils.data import Dataset
 from codex_ml import seeding
 from codex_ml.checkpoint import CheckpointStore
 from codex_ml.data import ResumableLoader
+from codex_ml.distributed import ShardedStore, process_group
 from codex_ml.schedules import warmup_cosine
 from codex_ml.training import Trainer, TrainerConfig
 
@@ -34,7 +39,7 @@ importlib.import_module("torch._dynamo")
 
 _SAMPLES, _SYMBOLS, _WIDTH, _IGNORED = 26, 16, 24, -100
 _BLANKED, _SHIFTED, _JITTER = 0.1, 0.1, 0.02
-_HORIZON = 200
+_HORIZON, _DROPOUT = 200, 0.1
 
 
 class Sequences(Dataset["Batch"]):
@@ -76,10 +81,10 @@ def collate(samples: list[Batch]) -> Batch:
 class Model(nn.Module):
     """Predicts the next symbol from one symbol, through dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float) -> None:
         super().__init__()
         self.embedding = nn.Embedding(_SYMBOLS, _WIDTH)
-        self.body = nn.Sequential(nn.Linear(_WIDTH, _WIDTH), nn.Tanh(), nn.Dropout(0.1))
+        self.body = nn.Sequential(nn.Linear(_WIDTH, _WIDTH), nn.Tanh(), nn.Dropout(dropout))
         self.head = nn.Linear(_WIDTH, _SYMBOLS)
 
     def forward(self, tokens: Tensor, noise: Tensor) -> Tensor:
@@ -88,25 +93,62 @@ class Model(nn.Module):
         return logits
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What proofs may change of the reference subject; see the user guide for their meaning."""
+
+    accumulate: int = 2
+    batch_size: int = 2
+    workers: int = 0
+    clip_norm: float | None = 1.0
+    evaluate_every: int | None = 5
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    dropout: bool = True
+    keep: int | None = 3
+    ranks: int = 1
+
+
 class ReferenceSubject:
     """`codex_ml`'s trainer as a subject."""
 
-    def __init__(self, seed: int, device: str, directory: Path) -> None:
-        del directory  # each save and load names its own
+    def __init__(self, seed: int, device: str, settings: Settings) -> None:
         if device != "cpu":  # one thread of a CPU is deterministic; the switch costs seconds there
             seeding.deterministic()
         seeding.seed_everything(seed)
         self._order: dict[int, list[int]] = {}
         self._device = device
-        model = Model().to(device)
-        loader = ResumableLoader(Sequences(device, augment=True), 2, seed=seed, collate=collate)
+        self._settings = settings
+        self._stores: dict[Path, CheckpointStore] = {}
+        model: nn.Module = Model(_DROPOUT if settings.dropout else 0.0).to(device)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+        rank = 0
+        if settings.ranks > 1:
+            self._joined = ExitStack()
+            self._joined.enter_context(process_group())
+            rank = torch.distributed.get_rank()
+            model = nn.parallel.DistributedDataParallel(model)
+            seeding.seed_everything(seed + rank)  # no two ranks drop or augment alike
+        loader = ResumableLoader(
+            Sequences(device, augment=True),
+            settings.batch_size,
+            seed=seed,
+            workers=settings.workers,
+            collate=collate,
+            rank=rank,
+            world=settings.ranks,
+        )
         held_out = Sequences(device, augment=False)
         self.trainer = Trainer(
             model,
-            torch.optim.AdamW(model.parameters(), lr=0.02),
+            optimizer,
             self._loss,
             loader,
-            TrainerConfig(accumulate=2, clip_norm=1.0, evaluate_every=5),
+            TrainerConfig(
+                accumulate=settings.accumulate,
+                clip_norm=settings.clip_norm,
+                evaluate_every=settings.evaluate_every,
+                precision=settings.precision,
+            ),
             schedule=warmup_cosine(4, _HORIZON),
             evaluation=[collate([held_out[index] for index in range(4)])],
             run_config={"seed": seed, "device": device},
@@ -118,11 +160,15 @@ class ReferenceSubject:
 
     def save(self, directory: Path) -> None:
         """Write a checkpoint below `directory`."""
-        self.trainer.save(CheckpointStore(directory))
+        self.trainer.save(self._store(directory))
 
     def load(self, directory: Path) -> None:
         """Go on from the newest checkpoint below `directory`."""
-        self.trainer.load(CheckpointStore(directory))
+        self.trainer.load(self._store(directory))
+
+    def evaluate(self) -> float:
+        """The mean loss over held-out samples."""
+        return self.trainer.evaluate()["eval_loss"]
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimizer state."""
@@ -136,6 +182,15 @@ class ReferenceSubject:
     def order(self) -> dict[int, list[int]]:
         """The samples of each step."""
         return self._order
+
+    def _store(self, directory: Path) -> CheckpointStore:
+        """One for each directory: it knows what it resumed from."""
+        if directory not in self._stores:
+            kind = ShardedStore if self._settings.ranks > 1 else CheckpointStore
+            self._stores[directory] = kind(
+                directory, keep_last=self._settings.keep, metric="eval_loss"
+            )
+        return self._stores[directory]
 
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
         index, tokens, labels, noise = (part.to(self._device) for part in batch)
@@ -151,6 +206,32 @@ class ReferenceSubject:
         return loss, int((labels != _IGNORED).sum())
 
 
-def create(seed: int, device: str, directory: Path) -> ReferenceSubject:
+def create(  # noqa: PLR0913 - each parameter is a setting that proofs may ask for
+    seed: int,
+    device: str,
+    directory: Path,
+    *,
+    accumulate: int = Settings.accumulate,
+    batch_size: int = Settings.batch_size,
+    workers: int = Settings.workers,
+    clip_norm: float | None = Settings.clip_norm,
+    evaluate_every: int | None = Settings.evaluate_every,
+    precision: Literal["fp32", "bf16", "fp16"] = Settings.precision,
+    dropout: bool = Settings.dropout,
+    keep: int | None = Settings.keep,
+    ranks: int = Settings.ranks,
+) -> ReferenceSubject:
     """The factory of the reference subject."""
-    return ReferenceSubject(seed, device, directory)
+    del directory  # each save and load names its own
+    settings = Settings(
+        accumulate=accumulate,
+        batch_size=batch_size,
+        workers=workers,
+        clip_norm=clip_norm,
+        evaluate_every=evaluate_every,
+        precision=precision,
+        dropout=dropout,
+        keep=keep,
+        ranks=ranks,
+    )
+    return ReferenceSubject(seed, device, settings)
