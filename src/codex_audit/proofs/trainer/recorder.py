@@ -28,6 +28,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.data import dataloader
 
 from codex_audit.proofs.trainer.bits import Bits, BitsFile
+from codex_audit.proofs.trainer.deliveries import Deliveries
 from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from codex_audit.proofs.trainer.runs import Faults
 
-_DELIVERIES = 32
 _KILL = signal.SIGKILL
 
 
@@ -55,7 +55,6 @@ class Recorder:
         self._optimizers: WeakSet[Optimizer] = WeakSet()
         self._depth = 0
         self._inputs: list[str] = []
-        self._indices: list[int] | None = []
         self._own_loss: float | None = None
         self._micros: list[Micro] = []
         self._before: State | None = None
@@ -63,7 +62,7 @@ class Recorder:
         self._scale: float | None = None
         self._last: tuple[Micro, ...] = ()
         self._last_before = State()
-        self._given: deque[tuple[set[str], list[int] | None]] = deque(maxlen=_DELIVERIES)
+        self._deliveries = Deliveries()
 
     def install(self) -> None:
         """Start to watch; once a process."""
@@ -128,6 +127,8 @@ class Recorder:
 
         def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if self._depth or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+                if not self._depth and not torch.compiler.is_compiling():
+                    self._deliveries.dismiss(_tensors((args, kwargs)))
                 return original(module, *args, **kwargs)
             self._depth += 1
             try:
@@ -147,21 +148,12 @@ class Recorder:
         if not self._began:
             self._began = True
             self._put(Line(before=self._before))
-        given = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
-        digests = [digest(tensor) for tensor in given if not tensor.requires_grad]
-        if not digests:
+        given = [tensor for tensor in _tensors((args, kwargs)) if not tensor.requires_grad]
+        if not given:
             return
+        digests = [digest(tensor) for tensor in given]
         self._inputs += digests
-        # The best match, the oldest of equals: labels of two batches may well be the same.
-        common = [len(delivered.intersection(digests)) for delivered, _ in self._given]
-        if not any(common):
-            return
-        delivered, rows = self._given[common.index(max(common))]
-        delivered.clear()  # one delivery feeds one pass
-        if rows is None:
-            self._indices = None
-        elif self._indices is not None:
-            self._indices += rows
+        self._deliveries.match(given, digests)
 
     def _leave(self, output: Any) -> Any:
         loss = getattr(output, "loss", None)
@@ -186,15 +178,14 @@ class Recorder:
 
     def _micro(self, loss: float) -> None:
         content = hashlib.sha256("".join(self._inputs).encode()).hexdigest()[:16]
-        known = self._indices
         micro = Micro(
             loss=loss,
             content=content if self._inputs else "",
-            indices=tuple(known) if known else None,
+            indices=self._deliveries.end_of_pass(),
             own_loss=self._own_loss,
         )
         self._micros.append(micro)
-        self._inputs, self._indices, self._own_loss = [], [], None
+        self._inputs, self._own_loss = [], None
         self._put(Line(micro=micro))
         if self._faults.kill_at == (self.steps, len(self._micros)):
             os.kill(os.getpid(), _KILL)
@@ -215,7 +206,12 @@ class Recorder:
         self._optimizers.add(optimizer)
         if self._micros:
             self.steps += 1
-            self._last, self._last_before = tuple(self._micros), self._before or State()
+            rows = self._deliveries.end_of_step()
+            self._last = tuple(
+                msgspec.structs.replace(micro, indices=own)
+                for micro, own in zip(self._micros, rows, strict=True)
+            )
+            self._last_before = self._before or State()
             self._micros, self._before = [], None
         elif not self.steps:
             return
@@ -282,8 +278,10 @@ class Recorder:
     def _deliver(self, batch: Any, index: Any) -> None:
         rows = [index] if isinstance(index, int) else index
         known = isinstance(rows, list) and all(isinstance(row, int) for row in rows)
-        tensors = [leaf for leaf in tree_flatten(batch)[0] if isinstance(leaf, Tensor)]
-        self._given.append(({digest(t) for t in tensors}, list(rows) if known else None))
+        tensors = _tensors(batch)
+        self._deliveries.add(
+            tensors, [digest(tensor) for tensor in tensors], tuple(rows) if known else None
+        )
 
     def _watch_scaler(self) -> None:
         original = torch.amp.GradScaler.update
@@ -373,6 +371,10 @@ def rng_digests() -> dict[str, str]:
         for device in range(torch.cuda.device_count()):
             states[f"cuda:{device}"] = torch.cuda.get_rng_state(device).numpy().tobytes()
     return {stream: hashlib.sha256(state).hexdigest()[:16] for stream, state in states.items()}
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
 
 
 def _open_files() -> int:

@@ -1,0 +1,57 @@
+"""Every mutant is caught by the proof meant for it, by name; no proof fails on a good subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from mutants.trainer_corpus import Entry, children, good_subjects, mutants, try_entry
+
+from codex_audit.outcome import Verdict
+from codex_audit.proofs.nursery import FIRST
+from codex_audit.proofs.trainer.smoke import all_proofs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codex_audit.proofs.children import Children
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
+    with children(tmp_path_factory.mktemp("runs")) as made:
+        made.preload(FIRST)
+        yield made
+
+
+def named(entries: list[Entry]) -> list[pytest.param]:  # type: ignore[valid-type]
+    return [pytest.param(entry, id=entry.name) for entry in entries]
+
+
+@pytest.mark.parametrize("entry", named(mutants()))
+def test_the_mutant_is_caught(where: Children, entry: Entry) -> None:
+    assert entry.caught_by in all_proofs(), f"no such proof: {entry.caught_by}"
+    tried = try_entry(where, entry, [entry.caught_by])
+    assert not tried.failures, tried.failures
+    (check,) = tried.checks
+    assert check.verdict is Verdict.FAIL, f"{check.verdict}: {check.summary}"
+    for word in entry.names:
+        assert word.lower() in check.summary.lower(), f"{word!r} not in: {check.summary}"
+
+
+@pytest.mark.parametrize("entry", named(good_subjects()))
+def test_no_proof_fails_on_a_good_subject(where: Children, entry: Entry) -> None:
+    tried = try_entry(where, entry)
+    assert not tried.failures, tried.failures
+    assert {check.id for check in tried.checks} == set(all_proofs())
+    bad = [
+        f"{check.id}: {check.summary}"
+        for check in tried.checks
+        if check.verdict not in {Verdict.PASS, Verdict.SKIP}
+    ]
+    assert not bad
+    assert sum(check.verdict is Verdict.PASS for check in tried.checks) >= len(all_proofs()) // 3
+
+
+def test_every_proof_has_a_mutant() -> None:
+    assert set(all_proofs()) - {entry.caught_by for entry in mutants()} == set()
