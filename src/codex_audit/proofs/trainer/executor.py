@@ -130,6 +130,7 @@ class Executor:
             losses=tuple(float.fromhex(loss) for loss in report.get("losses", ())),
             exit_code=code,
             failure=failure,
+            skip=report.get("skip", ""),
             loaded=_state(report.get("loaded")),
             final=_state(report.get("final")),
             files=msgspec.convert(report.get("files", []), tuple[File, ...]),

@@ -14,12 +14,13 @@ from codex_audit.proofs.child import in_tree, place_of, serve
 from codex_audit.proofs.nursery import heavy_modules
 from codex_audit.proofs.trainer.offline import cut_network
 from codex_audit.proofs.trainer.runs import Run
+from codex_audit.proofs.trainer.session import Session, UnableError
 from codex_audit.proofs.trainer.subject import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from codex_audit.proofs.trainer.session import Driver, Session
+    from codex_audit.proofs.trainer.session import Driver
 
 MODULE = "codex_audit.proofs.trainer.run"
 REFERENCE = "codex_audit.proofs.trainer.reference:create"
@@ -31,6 +32,13 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     if spec.get("run") is None:
         report(_device())
         return
+    try:
+        _do(spec, report)
+    except UnableError as why:
+        report({"skip": str(why)})
+
+
+def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
     run = msgspec.convert(spec["run"], Run, strict=False)
     if run.offline:
         cut_network()
@@ -40,7 +48,6 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     from codex_audit.proofs.trainer import adapters, recorder  # noqa: PLC0415
     from codex_audit.proofs.trainer.adapters.choosing import make_driver  # noqa: PLC0415
     from codex_audit.proofs.trainer.checkpoint_files import files_in  # noqa: PLC0415
-    from codex_audit.proofs.trainer.session import Session  # noqa: PLC0415
 
     del adapters
     root = Path(spec["root"])

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trace import State
 
 
+class UnableError(Exception):
+    """What is asked of a subject is nothing that it offers; the message says why."""
+
+
 class Driver(Protocol):
     """A subject of one kind, made ready to do what a `Session` asks."""
 

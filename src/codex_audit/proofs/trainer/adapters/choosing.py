@@ -14,6 +14,7 @@ import inspect
 import pkgutil
 import sys
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def make_driver(factory: Callable[..., Any], name: str, session: Session) -> tup
     Raises:
         TypeError: nobody can; the message says what a subject is.
     """
-    adapters = _adapters()
+    adapters = _adapters(factory)
     with ExitStack() as around:
         for adapter in adapters.values():
             around.enter_context(adapter.prepare(session))
@@ -71,14 +72,24 @@ def knobs_of(factory: Callable[..., Any]) -> frozenset[str]:
     return frozenset(each.name for each in parameters[3:] if each.kind not in variadic)
 
 
-def _adapters() -> dict[str, ModuleType]:
-    """The adapters whose library this process has imported, those of a library first."""
+def _adapters(factory: Callable[..., Any]) -> dict[str, ModuleType]:
+    """The adapters whose library the factory's module uses, those of a library first."""
+    text = _text_of(factory)
     package = importlib.import_module(PACKAGE)
     found = {}
     for info in pkgutil.iter_modules(package.__path__):
         if info.name == "choosing":
             continue
         module = importlib.import_module(f"{PACKAGE}.{info.name}")
-        if not module.LIBRARY or module.LIBRARY in sys.modules:
+        library = module.LIBRARY
+        if not library or library in sys.modules or (library in text and find_spec(library)):
             found[info.name] = module
     return dict(sorted(found.items(), key=lambda item: not item[1].LIBRARY))
+
+
+def _text_of(factory: Callable[..., Any]) -> str:
+    """The source of the factory's module, which may import a library only when it is called."""
+    try:
+        return inspect.getsource(sys.modules[factory.__module__])
+    except (AttributeError, KeyError, OSError, TypeError):  # it is of C, or made at run time
+        return ""

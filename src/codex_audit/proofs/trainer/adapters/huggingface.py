@@ -1,0 +1,287 @@
+"""`transformers.Trainer`, and what derives from it, through its own arguments, hooks and resume.
+
+The factory returns a trainer that is ready to `train()`. What a proof asks for is set on its
+`TrainingArguments` as they are made, so that all that follows from them follows; what they say
+of when to stop and when to save gives way to the trial, and nothing is reported to any service.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.utils.data import IterableDataset
+
+from codex_audit.proofs.trainer.adapters.choosing import knobs_of
+from codex_audit.proofs.trainer.own_tensors import OwnTensors
+from codex_audit.proofs.trainer.session import UnableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor
+
+    from codex_audit.proofs.trainer.session import Session
+
+LIBRARY = "transformers"
+_KNOBS = ("accumulate", "batch_size", "clip_norm", "dropout", "keep", "precision", "save_every")
+_NEVER = 10**9
+# Where a proof's evidence may lie, in the order of looking: what the subject's own class overrides.
+_CITED = {
+    "train": ("compute_loss", "training_step", "get_train_dataloader", "create_optimizer", "train"),
+    "save": ("_save_checkpoint", "_save_rng_state", "_save", "save_model"),
+    "load": ("_load_rng_state", "_load_optimizer_and_scheduler", "_load_from_checkpoint", "train"),
+    "evaluate": ("evaluate", "evaluation_loop", "prediction_step"),
+}
+
+
+@contextmanager
+def prepare(session: Session) -> Iterator[None]:
+    """Have every `TrainingArguments` made meanwhile say what the run asks for."""
+    trainers, settings = _part("trainer").Trainer, _part("training_args").TrainingArguments
+    finish, initialise = settings.__post_init__, trainers.__init__
+    taken = inspect.signature(initialise)
+    told: list[Any] = []
+
+    def finished(arguments: Any) -> None:
+        _tell(arguments, session)
+        finish(arguments)
+        told.append(arguments)
+
+    def initialised(trainer: Any, *args: Any, **kwargs: Any) -> None:
+        given = taken.bind(trainer, *args, **kwargs)
+        arguments = given.arguments.get("args")
+        if arguments is not None and not any(arguments is each for each in told):
+            # They were made before the factory was called.
+            given.arguments["args"] = dataclasses.replace(arguments)
+        initialise(*given.args, **given.kwargs)
+
+    settings.__post_init__, trainers.__init__ = finished, initialised
+    try:
+        yield
+    finally:
+        settings.__post_init__, trainers.__init__ = finish, initialise
+
+
+def adapt(made: Any, factory: Callable[..., Any], session: Session) -> _Driver | None:
+    """A driver of a `transformers.Trainer`."""
+    if isinstance(made, _part("trainer").Trainer):
+        return _Driver(made, factory, session)
+    return None
+
+
+def _part(name: str) -> Any:
+    """A module of the library, which only a process that uses it imports."""
+    return importlib.import_module(f"{LIBRARY}.{name}")
+
+
+class _Driver:
+    def __init__(self, trainer: Any, factory: Callable[..., Any], session: Session) -> None:
+        self._trainer = trainer
+        self._session = session
+        self._own = OwnTensors(trainer, LIBRARY)
+        # Where a metric leads the rate, an evaluation is meant to change what follows.
+        evaluates = trainer.eval_dataset is not None and not _led_by_metric(trainer.args)
+        streams = isinstance(trainer.train_dataset, IterableDataset)
+        some = {"evaluate_every": evaluates, "workers": not streams}
+        self.knobs = knobs_of(factory) | {*_KNOBS, *(name for name, has in some.items() if has)}
+        able = {"evaluate": evaluates, "extra": bool(self.extra()), "distributed": True}
+        self.abilities = frozenset(name for name, has in able.items() if has)
+        self.methods = {name: _cited(trainer, names) for name, names in _CITED.items()}
+        self.methods["factory"] = factory
+        self._obey()
+
+    def models(self) -> list[nn.Module]:
+        """The model, unless `train()` makes it anew."""
+        return [] if self._trainer.model_init is not None else [self._trainer.model]
+
+    def extra(self) -> Mapping[str, Tensor]:
+        """Tensors that callbacks or attributes of the subject's own class hold, and counters."""
+        found = dict(self._own.of("trainer", self._trainer))
+        for callback in self._trainer.callback_handler.callbacks:
+            name = type(callback).__name__
+            found |= self._own.of(name, callback)
+            exported = getattr(callback, "state", None)
+            if callable(exported):
+                found |= self._own.numbers(name, exported().get("attributes", {}))
+        return found | self._own.numbers("state", {"best_metric": self._trainer.state.best_metric})
+
+    def order(self) -> None:
+        """The sampler tells."""
+
+    def go(self) -> list[float]:
+        """Resume from what the trainer picks among its checkpoints, or start anew."""
+        session, checkpoint = self._session, None
+        where = session.source
+        if where is not None and not session.run.apart:
+            # It goes on in the directory that it used before.
+            shutil.copytree(where, session.place(0), dirs_exist_ok=True)
+            where = session.place(0)
+        if where is not None and where.is_dir():
+            checkpoint = _part("trainer_utils").get_last_checkpoint(str(where))
+        self._trainer.train(resume_from_checkpoint=checkpoint)
+        return []
+
+    def _obey(self) -> None:
+        """Have the trainer save, evaluate and stop where the run asks for it."""
+        trainer = self._trainer
+        trainer.add_callback(_asking(self._session))
+        for callback in trainer.callback_handler.callbacks:
+            if hasattr(callback, "early_stopping_patience"):
+                callback.early_stopping_patience = _NEVER  # a trial says when a run ends
+        trainer._save_checkpoint = self._saving(trainer._save_checkpoint)  # noqa: SLF001 - its hook
+        trainer.evaluate = self._evaluating(trainer.evaluate)
+        if self._session.knobs.get("dropout") is False:
+            if trainer.model_init is None:
+                _still(trainer.model)
+            else:
+                make = trainer.call_model_init
+                trainer.call_model_init = lambda *args, **kwargs: _still(make(*args, **kwargs))
+
+    def _saving(self, save: Callable[..., Any]) -> Callable[..., Any]:
+        session, state = self._session, self._trainer
+
+        def saving(*args: Any, **kwargs: Any) -> Any:
+            step = state.state.global_step
+            if step not in session.run.saves and not session.knobs.get("save_every"):
+                return save(*args, **kwargs)
+            with session.saving(step) as where:
+                if session.run.apart:  # and there it stays, for callbacks that save beside it
+                    state.args.output_dir = str(where)
+                return save(*args, **kwargs)
+
+        return saving
+
+    def _evaluating(self, evaluate: Callable[..., Any]) -> Callable[..., Any]:
+        session, trainer = self._session, self._trainer
+        within = False
+
+        def evaluating(*args: Any, **kwargs: Any) -> Any:
+            nonlocal within
+            if within or trainer.state.global_step not in session.run.evaluate_at:
+                return evaluate(*args, **kwargs)
+            within = True
+            with session.evaluating():
+                result = evaluate(*args, **kwargs)
+            within = False
+            return result
+
+        return evaluating
+
+
+def _asking(session: Session) -> Any:
+    """A callback, the last of all, by which the trainer does what the run asks."""
+    run, by_itself = session.run, bool(session.knobs.get("save_every"))
+
+    class Asking(_part("trainer_callback").TrainerCallback):  # type: ignore[misc] # it is Any
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            del args
+            step = state.global_step
+            control.should_evaluate = control.should_evaluate or step in run.evaluate_at
+            control.should_save = step in run.saves or (by_itself and control.should_save)
+            control.should_training_stop = control.should_training_stop or step >= run.until
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            del args, state
+            control.should_save = by_itself and control.should_save
+
+    return Asking()
+
+
+def _tell(arguments: Any, session: Session) -> None:
+    """Set on arguments that are about to be checked what the run asks for."""
+    run, knobs = session.run, session.knobs
+    told: dict[str, Any] = {
+        "output_dir": str(session.directory / "work"),
+        "max_steps": run.horizon,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "push_to_hub": False,
+    }
+    if not run.apart:
+        # As many users write it: what compares paths as text must stand it.
+        told["output_dir"] = f"./{os.path.relpath(session.place(0))}/"
+    if run.device == "cpu":
+        told |= {"use_cpu": True, "no_cuda": True}
+        if run.ranks > 1:
+            told["ddp_backend"] = "gloo"
+    names = {"accumulate": "gradient_accumulation_steps", "keep": "save_total_limit"}
+    names |= {"batch_size": "per_device_train_batch_size"}
+    told |= {name: knobs[knob] for knob, name in names.items() if knob in knobs}
+    if "clip_norm" in knobs:
+        told["max_grad_norm"] = knobs["clip_norm"] or 0.0
+    if "workers" in knobs:
+        told["dataloader_num_workers"] = knobs["workers"]
+        if not knobs["workers"]:
+            told |= {"dataloader_prefetch_factor": None, "dataloader_persistent_workers": False}
+    if "precision" in knobs:
+        told |= _precision(str(knobs["precision"]), run.device)
+    told |= _strategies(arguments, session)
+    known = {field.name for field in dataclasses.fields(arguments)}
+    # Until 4.41 it had the longer name, and for a while both.
+    every = "eval_strategy" if "eval_strategy" in known else "evaluation_strategy"
+    told = {every if name == "eval_strategy" else name: value for name, value in told.items()}
+    if "use_cpu" in known:
+        told.pop("no_cuda", None)
+    for name, value in told.items():
+        if name in known:
+            setattr(arguments, name, value)
+
+
+def _precision(asked: str, device: str) -> dict[str, bool]:
+    if asked == "fp16" and device == "cpu":
+        raise UnableError("accelerate offers fp16 on accelerators only")
+    return {"fp16": asked == "fp16", "bf16": asked == "bf16"}
+
+
+def _strategies(arguments: Any, session: Session) -> dict[str, Any]:
+    """When it evaluates and saves, as far as the run says so."""
+    knobs = session.knobs
+    told: dict[str, Any] = {}
+    evaluate, save = knobs.get("evaluate_every"), knobs.get("save_every")
+    if "evaluate_every" in knobs:
+        told |= {"eval_strategy": "steps" if evaluate else "no", "eval_steps": evaluate}
+    if "save_every" in knobs:
+        told |= {"save_strategy": "steps" if save else "no", "save_steps": save or 1}
+    if evaluate and knobs.get("keep") and arguments.metric_for_best_model is None:
+        told["metric_for_best_model"] = "loss"  # so that there is a best one to keep
+    if {"evaluate_every", "save_every"} & knobs.keys():
+        # It wants both strategies equal; the last state is what a proof compares.
+        told["load_best_model_at_end"] = False
+    return told
+
+
+def _led_by_metric(arguments: Any) -> bool:
+    return str(getattr(arguments.lr_scheduler_type, "value", "")) in {
+        "reduce_lr_on_plateau",
+        "greedy",
+    }
+
+
+def _cited(trainer: Any, names: tuple[str, ...]) -> object:
+    """The first of a class's methods that is not the library's own; the first of all if none."""
+    found = [getattr(type(trainer), name, None) for name in names]
+    own = (each for each in found if not _of_library(each))
+    return next(own, found[0])
+
+
+def _of_library(function: object) -> bool:
+    return str(getattr(function, "__module__", LIBRARY)).partition(".")[0] == LIBRARY
+
+
+def _still(model: nn.Module) -> nn.Module:
+    """Turn off every dropout, whether it is a module or a number that a forward reads."""
+    config = getattr(model, "config", None)
+    for holder in (*model.modules(), *([config] if config is not None else [])):
+        for name, value in list(vars(holder).items()):
+            if "drop" in name and isinstance(value, float):
+                setattr(holder, name, 0.0)
+        if isinstance(holder, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - nothing public
+            holder.p = 0.0
+    return model
