@@ -9,6 +9,7 @@ import pytest
 
 from codex_audit import static_audit
 from codex_audit.capabilities.evaluate import evaluate
+from codex_audit.capabilities.survey import survey
 from codex_audit.scan import scan
 from codex_audit.settings import Settings
 
@@ -37,7 +38,7 @@ torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, "
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry for each audit that was really made."""
     seen: list[str] = []
-    good = survey_module.survey
+    good = survey
 
     def counted(*arguments: object) -> object:
         seen.append("made")
@@ -119,7 +120,7 @@ def test_a_line_that_could_not_be_shown_is_read_again(
     make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_repository({"train.py": TRAIN})
-    good = survey_module.survey
+    good = survey
 
     def then_move(*arguments: object) -> object:
         found = good(*arguments)  # type: ignore[arg-type]
