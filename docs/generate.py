@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from codex_audit.capabilities.accuracy import (
@@ -13,6 +14,7 @@ from codex_audit.capabilities.accuracy import (
 )
 from codex_audit.capabilities.catalog import load_catalog
 from codex_audit.gates.base import all_gates
+from codex_audit.proofs.proof import Proof, battery
 from codex_audit.report.schema import schema_text
 
 HERE = Path(__file__).parent
@@ -100,6 +102,34 @@ def gates_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def proofs_page() -> str:
+    """The proofs of both batteries, from their declarations."""
+    lines = [
+        "# Proofs",
+        "",
+        "What the gates `tokenizer`, `trainer-smoke-cpu` and `trainer-smoke-cuda` try. A proof ends",
+        "`pass`, `fail` with the cause, `declared-limit` with the subject's reason, `skip` with",
+        "ours, or `error`. A gate given names of proofs tries only these.",
+    ]
+    judged: dict[str, list[str]] = defaultdict(list)
+    for rule in load_catalog().capabilities.values():
+        for name, one in rule.criteria.items():
+            for key in one.proven_by:
+                judged[key.partition(":")[2]].append(f"`{rule.id}.{name}`")
+    for title, package in (
+        ("Trainers", "codex_audit.proofs.trainer.battery"),
+        ("Tokenizers", "codex_audit.proofs.tokenizer.battery"),
+    ):
+        lines += ["", f"## {title}"]
+        for proof in battery(package, Proof).values():
+            criteria = sorted(set(judged.get(proof.id, ())))
+            lines += ["", f"### {proof.id}", "", f"{proof.claim}.", "", proof.why, ""]
+            lines += [f"- Written for: {fault}." for fault in proof.catches]
+            lines += [f"- Remedy: {proof.remedy}."]
+            lines += [f"- Confirms or refutes: {', '.join(criteria)}."] if criteria else []
+    return "\n".join(lines) + "\n"
+
+
 KINDS = """# Kinds of repository
 
 What kind of repository this is stands in the document's Repo Map Summary, in `status.json`
@@ -149,6 +179,7 @@ def pages() -> dict[str, str]:
         "criteria.md": criteria_page(),
         "frameworks.md": frameworks_page(),
         "gates.md": gates_page(),
+        "proofs.md": proofs_page(),
         "kinds.md": kinds_page(),
         "outcome.schema.json": schema_text(),
     }
