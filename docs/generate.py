@@ -107,7 +107,7 @@ def proofs_page() -> str:
     lines = [
         "# Proofs",
         "",
-        "What the gates `tokenizer`, `trainer-smoke-cpu` and `trainer-smoke-cuda` try. A proof ends",
+        "What the gates `tokenizer`, `trainer-smoke-cpu` and `trainer-smoke-cuda` try. One ends",
         "`pass`, `fail` with the cause, `declared-limit` with the subject's reason, `skip` with",
         "ours, or `error`. A gate given names of proofs tries only these.",
     ]
