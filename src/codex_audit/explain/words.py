@@ -1,4 +1,4 @@
-"""The words of `words.toml`: checks, rules, causes, steps and statuses, each in a sentence."""
+"""What checks, rules, causes, steps and statuses mean: `words.toml`, and the proofs themselves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 
 import msgspec
+
+from codex_audit.proofs.tokenizer.proof import battery
 
 
 class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,4 +23,8 @@ class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_words() -> dict[str, dict[str, Word]]:
     """Kind of word -> word -> what it means."""
     text = files("codex_audit.explain").joinpath("words.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), dict[str, dict[str, Word]])
+    words = msgspec.convert(tomllib.loads(text), dict[str, dict[str, Word]])
+    for proof in battery().values():
+        what = f"{proof.claim[0].upper()}{proof.claim[1:]}. {proof.why}"
+        words["check"][proof.id] = Word(what, proof.remedy, ("tokenizer",))
+    return words

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SMOKE_PHASE = 5
 QUALITY_PHASE = 6
+# Arguments with which a gate asks for more than without them.
+_WIDENING = frozenset({"--require", "--thorough"})
 # The gates of this package, so that a report need not import a gate to place it.
 PHASE_OF = {
     "tokenizer": SMOKE_PHASE,
@@ -57,7 +59,7 @@ def _result(name: str, read: Read | None, settings: Settings) -> GateResult:
     outcome = read.outcome
     in_tree = subject_in_tree(outcome)
     verdict, note = read.verdict, _note(outcome)
-    narrowed = [word for word in outcome.facts.get("arguments", ()) if word != "--require"]
+    narrowed = [word for word in outcome.facts.get("arguments", ()) if word not in _WIDENING]
     if narrowed and verdict is GateVerdict.PASS:
         verdict = GateVerdict.NOT_RUN
         note = f"passed only with the arguments `{' '.join(narrowed)}`; run it without them"

@@ -37,7 +37,11 @@ def constants(name: str, keyword: str) -> Iterator[str]:
 
 
 def test_every_check_that_a_gate_makes() -> None:
-    made = {name for call in ("Check", "_check", "_skip") for name in constants(call, "id")}
+    made = {
+        name
+        for call in ("Check", "_check", "_skip", "TokenizerProof")
+        for name in constants(call, "id")
+    }
     assert {"resume_bit_exact", "round_trip", "ruff_check", "cuda_device"} <= made
     assert made <= set(load_words()["check"])
 
