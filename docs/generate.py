@@ -102,6 +102,10 @@ def gates_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
+
 def proofs_page() -> str:
     """The proofs of both batteries, from their declarations."""
     lines = [
@@ -123,9 +127,9 @@ def proofs_page() -> str:
         lines += ["", f"## {title}"]
         for proof in battery(package, Proof).values():
             criteria = sorted(set(judged.get(proof.id, ())))
-            lines += ["", f"### {proof.id}", "", f"{proof.claim}.", "", proof.why, ""]
-            lines += [f"- Written for: {fault}." for fault in proof.catches]
-            lines += [f"- Remedy: {proof.remedy}."]
+            lines += ["", f"### {proof.id}", "", _sentence(proof.claim), "", proof.why, ""]
+            lines += [f"- Written for: {fault.removesuffix('.')}." for fault in proof.catches]
+            lines += [f"- Remedy: {_sentence(proof.remedy)}"]
             lines += [f"- Confirms or refutes: {', '.join(criteria)}."] if criteria else []
     return "\n".join(lines) + "\n"
 

@@ -55,11 +55,18 @@ class TokenizerSettings(_Table, frozen=True):
     """The tokenizer on trial.
 
     Attributes:
-        path: a `tokenizer.json`; none means the reference kit.
+        path: a tokenizer's file or directory; none means what the tree leaves no doubt about, or
+            the reference kit.
+        factory: `module:function` that returns a tokenizer, instead of a path.
+        same_as: a path or factory of another implementation that must agree with it.
+        normalization: names of what it is meant to change in a text.
         limits: proof -> why the tokenizer does not promise this; it then cannot fail.
     """
 
     path: str | None = None
+    factory: str | None = None
+    same_as: str | None = None
+    normalization: tuple[str, ...] = ()
     limits: dict[str, Reason] = {}
 
 

@@ -169,7 +169,11 @@ def _unparsed_error(mapped: RepoMap, tree: Tree) -> list[CapturedError]:
 def _configured(settings: Settings) -> tuple[str, ...]:
     """The subjects that settings say are there: what stands trial exists."""
     trainer = ("training", "model") if settings.trainer.factory else ()
-    return (*trainer, *(("tokenizer",) if settings.tokenizer.path else ()))
+    return (*trainer, *(("tokenizer",) if _names_tokenizer(settings) else ()))
+
+
+def _names_tokenizer(settings: Settings) -> bool:
+    return bool(settings.tokenizer.path or settings.tokenizer.factory)
 
 
 def _probes(catalog: Catalog, declared: Sequence[Signal]) -> Probes:
@@ -209,7 +213,10 @@ def _check_kind(catalog: Catalog, settings: Settings, root: Path) -> None:
         )
     for key, subjects in (
         ("trainer.factory", ("training", "model") if settings.trainer.factory else ()),
-        ("tokenizer.path", ("tokenizer",) if settings.tokenizer.path else ()),
+        (
+            "tokenizer.path" if settings.tokenizer.path else "tokenizer.factory",
+            ("tokenizer",) if _names_tokenizer(settings) else (),
+        ),
     ):
         for subject in subjects:
             if subject in rule.without:

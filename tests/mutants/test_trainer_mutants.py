@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants.trainer_corpus import Entry, children, good_subjects, mutants, try_entry
 
 from codex_audit.outcome import Verdict
 from codex_audit.proofs.nursery import FIRST
 from codex_audit.proofs.trainer.smoke import all_proofs
+from mutants.trainer_corpus import Entry, children, good_subjects, mutants, try_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

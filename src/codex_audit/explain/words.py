@@ -35,10 +35,14 @@ def load_words() -> dict[str, dict[str, Word]]:
     for package, gates in _BATTERIES.items():
         for proof in battery(package, Proof).values():
             words["check"][proof.id] = Word(
-                what=f"{proof.claim}.",
-                remedy=f"{proof.remedy}.",
+                what=_sentence(proof.claim),
+                remedy=_sentence(proof.remedy),
                 gates=gates,
                 why=proof.why,
                 catches=proof.catches,
             )
     return words
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

@@ -1,4 +1,4 @@
-"""tokenizer: text comes back as it was, alone, in a batch, saved and in a new process."""
+"""tokenizer: a battery of proofs tries the repository's tokenizer, or the reference kit's."""
 
 from __future__ import annotations
 
@@ -11,67 +11,119 @@ from codex_audit.gates.base import Gate, GateUsageError, Report
 from codex_audit.gates.tool import ToolError
 from codex_audit.outcome import Check, Evidence
 from codex_audit.proofs.children import ChildError, Children
-from codex_audit.proofs.tokenizer.checks import new_process_same_ids
-from codex_audit.proofs.tokenizer.texts import HARD_TEXTS
+from codex_audit.proofs.proof import with_limits
+from codex_audit.proofs.tokenizer.discovery import discovered
+from codex_audit.proofs.tokenizer.loading import is_factory
+from codex_audit.proofs.tokenizer.normalization import NORMALIZATIONS, unknown_name
+from codex_audit.proofs.tokenizer.proof import battery
+from codex_audit.tree.files import list_tree
 
 if TYPE_CHECKING:
     from codex_audit.gates.base import Context
+    from codex_audit.settings import TokenizerSettings
 
 PHASE = 5
 STEP = "tokenizer_smoke_test"
 MODULE = "codex_audit.proofs.tokenizer.run"
+THOROUGH = "--thorough"
+_TABLE = "[tool.codex-audit.tokenizer]"
 
 
 def run(context: Context) -> Report:
-    """Put the tokenizer on trial: a small BPE trained by the reference kit, or the settings' file.
+    """Try every proof on the settings' tokenizer, the one found in the tree, or the kit's.
 
     Raises:
-        GateUsageError: an argument was given, or the settings name no file of the repository.
+        GateUsageError: an argument is not `--thorough`, or the settings cannot be followed.
     """
-    if context.args:
-        raise GateUsageError(f"tokenizer takes no arguments; leave out {context.args[0]!r}")
-    path = context.settings.tokenizer.path
-    if path is not None and not (context.root / path).is_file():
-        raise GateUsageError(
-            f"[tool.codex-audit.tokenizer] path: there is no file {path!r} in the repository; "
-            "name a tokenizer.json, or leave it out for the reference kit"
-        )
+    wrong = [argument for argument in context.args if argument != THOROUGH]
+    if wrong:
+        raise GateUsageError(f"tokenizer takes only {THOROUGH}; leave out {wrong[0]!r}")
+    settings = context.settings.tokenizer
+    _check(context, settings)
+    path = settings.path
+    if path is None and settings.factory is None:
+        tree = list_tree(context.root, context.settings.exclude)
+        path = discovered(file.path for file in tree.files)
+    spec = {
+        "path": path,
+        "factory": settings.factory,
+        "same_as": settings.same_as,
+        "normalization": settings.normalization,
+        "thorough": THOROUGH in context.args,
+        "timeout": context.timeout,
+    }
+    name = settings.factory or path or "codex_ml (the reference kit)"
+    proofs = list(battery())
+    # Every other proof in each, so that both cores work; each with a hash seed of its own.
+    halves = {"first": proofs[::2], "second": proofs[1::2]}
     try:
         with Children(context.root, context.scratch, timeout=context.timeout) as children:
-            children.start("first", MODULE, {"path": path, "judge": True})
-            children.start("second", MODULE, {"path": path, "judge": False})
-            first, second = children.wait("first"), children.wait("second")
+            for own, other in (("first", "second"), ("second", "first")):
+                told = {**spec, "name": own, "other": other, "proofs": halves[own]}
+                children.start(own, MODULE, told)
+            reports = [children.wait(own) for own in halves]
     except (ChildError, ToolError) as error:
         failure = error.failure if isinstance(error, ChildError) else Failure.of(error)
         captured = capture(
-            failure,
-            phase=PHASE,
-            step=STEP,
-            context=f"tokenizer {path or 'codex_ml (the reference kit)'}, hard texts",
-            root=context.root,
+            failure, phase=PHASE, step=STEP, context=f"tokenizer {name}", root=context.root
         )
         return Report(errors=(captured,))
     return Report(
-        checks=_checks(first, second),
-        facts={"subject": first["subject"]},
-        tools=dict(first["versions"]),
+        checks=with_limits(_checks(reports), settings.limits, proofs, "tokenizer"),
+        facts={"subject": reports[0]["subject"]},
+        tools=dict(reports[0]["versions"]),
     )
 
 
-def _checks(first: dict[str, Any], second: dict[str, Any]) -> tuple[Check, ...]:
-    found = msgspec.convert(first["checks"], list[Check])
-    found.append(new_process_same_ids(HARD_TEXTS, first["ids"], second["ids"]))
-    if first["place"] is None:
-        return tuple(found)
-    place = (msgspec.convert(first["place"], Evidence),)
-    return tuple(msgspec.structs.replace(check, evidence=place) for check in found)
+def _check(context: Context, settings: TokenizerSettings) -> None:
+    """Refuse settings that name nothing, before any process is started."""
+    with_limits((), settings.limits, battery(), "tokenizer")
+    if settings.path is not None and settings.factory is not None:
+        raise GateUsageError(f"{_TABLE} path and factory are both set; leave one of them out")
+    if settings.path is not None and not (context.root / settings.path).exists():
+        raise GateUsageError(
+            f"{_TABLE} path: there is no file {settings.path!r} in the repository; name a "
+            "tokenizer's file or directory, or leave it out for the reference kit"
+        )
+    if settings.factory is not None and not is_factory(settings.factory):
+        raise GateUsageError(
+            f"{_TABLE} factory: {settings.factory!r} is not of the form "
+            "'package.module:function'; correct it"
+        )
+    other = settings.same_as
+    if other is not None and not is_factory(other) and not (context.root / other).exists():
+        raise GateUsageError(
+            f"{_TABLE} same-as: {other!r} is neither a file or directory of the repository nor of "
+            "the form 'package.module:function'; correct it"
+        )
+    unknown = unknown_name(settings.normalization)
+    if unknown is not None:
+        raise GateUsageError(
+            f"{_TABLE} normalization: there is no {unknown!r}; there are: "
+            f"{', '.join(NORMALIZATIONS)}"
+        )
+
+
+def _checks(reports: list[dict[str, Any]]) -> tuple[Check, ...]:
+    """The checks of both processes in the battery's order, each with the subject's place."""
+    found = {
+        check.id: check
+        for report in reports
+        for check in msgspec.convert(report["checks"], list[Check])
+    }
+    ordered = tuple(found[name] for name in battery())
+    place = reports[0]["place"]
+    if place is None:
+        return ordered
+    evidence = (msgspec.convert(place, Evidence),)
+    return tuple(msgspec.structs.replace(check, evidence=evidence) for check in ordered)
 
 
 GATE = Gate(
     name="tokenizer",
     phase=PHASE,
     step=STEP,
-    title="Hard texts survive the tokenizer, alone, in batches, saved and in a new process",
+    title="Hard texts survive the tokenizer, alone, in batches, in streams, saved and elsewhere",
     why=(
         "A tokenizer that drops a space, folds a letter or pads with a real token changes the "
         "data silently: the loss still falls, on other text than was given."

@@ -37,8 +37,12 @@ def constants(name: str, keyword: str) -> Iterator[str]:
 
 
 def test_every_check_that_a_gate_makes() -> None:
-    made = {name for call in ("Check", "_check", "_skip") for name in constants(call, "id")}
-    assert {"ruff_check", "cuda_device"} <= made
+    made = {
+        name
+        for call in ("Check", "_check", "_skip", "TokenizerProof", "TrainerProof")
+        for name in constants(call, "id")
+    }
+    assert {"resume_bit_exact", "round_trip", "ruff_check", "cuda_device"} <= made
     assert made <= set(load_words()["check"])
 
 

@@ -1,81 +1,226 @@
-"""The gate with real processes: the reference kit and a good file pass, broken files fail."""
+"""The gate with real processes: the kit and real tokenizers pass, broken ones fail, by file and factory."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codex_audit.gates.base import Context, GateUsageError, Report
 from codex_audit.gates.tokenizer import GATE, run
 from codex_audit.outcome import Check, Verdict, conclude
+from codex_audit.proofs.tokenizer.discovery import discovered
+from codex_audit.proofs.tokenizer.proof import battery
 from codex_audit.settings import Settings, TokenizerSettings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FIXTURES = REPOSITORY / "tests" / "fixtures"
-ALL_CHECKS = [
-    "round_trip", "batch_equals_single", "padding", "special_ids_distinct", "save_load",
-    "new_process_same_ids",
-]  # fmt: skip
+
+FACTORY = '''
+class Letters:
+    """Code points, for the protocol's two methods."""
+
+    def encode(self, text):
+        return [ord(c) for c in text.encode().decode()]
+
+    def decode(self, ids):
+        return "".join(map(chr, ids))
 
 
-def trial(root: Path, scratch: Path, path: str | None = None) -> tuple[Report, dict[str, Check]]:
+def make():
+    return Letters()
+
+
+def nothing():
+    return object()
+'''
+
+
+def trial(
+    root: Path, scratch: Path, path: str | None = None, **options: Any
+) -> tuple[Report, dict[str, Check]]:
     scratch.mkdir(exist_ok=True)
-    settings = Settings(tokenizer=TokenizerSettings(path=path))
+    settings = Settings(tokenizer=TokenizerSettings(path=path, **options))
     report = run(Context(root, settings, (), scratch, 60))
     return report, {check.id: check for check in report.checks}
 
 
-def test_the_reference_kit_passes_every_check(tmp_path: Path) -> None:
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "own.py").write_text(FACTORY)
+    return root
+
+
+def test_the_reference_kit_passes_every_proof(tmp_path: Path) -> None:
     report, checks = trial(REPOSITORY, tmp_path)
     assert report.errors == ()
-    assert list(checks) == ALL_CHECKS
-    assert {check.verdict for check in report.checks} == {Verdict.PASS}
+    assert list(checks) == list(battery())
+    skipped = {"added_tokens", "implementations_agree"}
+    for name, check in checks.items():
+        assert check.verdict is (Verdict.SKIP if name in skipped else Verdict.PASS), check.summary
+        assert check.summary
     assert report.facts["subject"] == {"name": "codex_ml", "in_tree": True}
-    assert checks["round_trip"].evidence[0].path == "src/codex_ml/tokenization/huggingface.py"
+    assert checks["round_trip"].evidence[0].path.startswith("src/codex_ml/tokenization/")
     assert "tokenizers" in report.tools
 
 
 def test_a_lowercasing_tokenizer_fails_with_the_shortest_text(tmp_path: Path) -> None:
     report, checks = trial(FIXTURES / "tokenizers", tmp_path, "lowercasing.json")
-    assert report.facts["subject"] == {"name": "lowercasing.json", "in_tree": True}
+    subject = {"name": "lowercasing.json", "in_tree": True, "kind": "tokenizers"}
+    assert report.facts["subject"] == subject
     failed = {check.id for check in report.checks if check.verdict is Verdict.FAIL}
     assert failed == {"round_trip"}
     summary = checks["round_trip"].summary
     assert 'shortest: "T" (U+0054) becomes "t" (U+0074)' in summary
+    assert "it lower-cases (lowercase)" in summary
+    assert 'normalization = ["lowercase"]' in summary
+    assert "look at the normalizer (Lowercase)" in summary
     assert checks["round_trip"].evidence[0].path == "lowercasing.json"
 
 
-def test_a_padding_id_that_is_a_letter_fails_twice(tmp_path: Path) -> None:
-    report, checks = trial(FIXTURES / "tokenizers", tmp_path, "pad_collides.json")
-    failed = {check.id for check in report.checks if check.verdict is Verdict.FAIL}
-    assert {"padding", "special_ids_distinct"} <= failed
+def test_what_is_declared_is_no_failure(tmp_path: Path) -> None:
+    _, checks = trial(
+        FIXTURES / "tokenizers", tmp_path, "lowercasing.json", normalization=("lowercase",)
+    )
+    assert {c.verdict for c in checks.values()} == {Verdict.PASS, Verdict.SKIP}
+    assert "up to the declared lowercase" in checks["round_trip"].summary
+
+
+def test_a_declared_limit_is_neither_failure_nor_pass(tmp_path: Path) -> None:
+    reason = "the model is uncased"
+    _, checks = trial(
+        FIXTURES / "tokenizers", tmp_path, "lowercasing.json", limits={"round_trip": reason}
+    )
+    assert checks["round_trip"].verdict is Verdict.DECLARED_LIMIT
+    assert checks["round_trip"].summary.startswith(f"declared: {reason}; seen: ")
+
+
+def test_a_padding_id_that_is_a_letter_fails(tmp_path: Path) -> None:
+    _, checks = trial(FIXTURES / "tokenizers", tmp_path, "pad_collides.json")
+    assert checks["special_ids_distinct"].verdict is Verdict.FAIL
     assert "belongs to" in checks["special_ids_distinct"].summary
 
 
 def test_a_tokenizer_without_padding_is_not_said_to_pad(tmp_path: Path) -> None:
     _, checks = trial(FIXTURES / "tokenizers", tmp_path, "no_padding.json")
     assert checks["padding"].verdict is Verdict.SKIP
+    assert "no padding token" in checks["padding"].summary
     assert checks["round_trip"].verdict is Verdict.PASS
 
 
-def test_a_file_that_is_no_tokenizer_is_an_error(tmp_path: Path) -> None:
+def test_an_object_of_a_factory_stands_trial(own: Path, tmp_path: Path) -> None:
+    report, checks = trial(own, tmp_path / "scratch", factory="own:make")
+    assert report.errors == ()
+    assert {c.verdict for c in checks.values()} == {Verdict.PASS, Verdict.SKIP}
+    assert checks["round_trip"].evidence[0].path == "own.py"
+    assert sorted(path.name for path in own.iterdir() if path.name != "__pycache__") == ["own.py"]
+    assert checks["padding"].verdict is Verdict.SKIP
+    assert report.facts["subject"] == {"name": "own:make", "in_tree": True, "kind": "protocol"}
+
+
+def test_two_implementations_are_compared(own: Path, tmp_path: Path) -> None:
+    _, checks = trial(own, tmp_path / "scratch", factory="own:make", same_as="own:make")
+    assert checks["implementations_agree"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        ("own:nothing", "own:nothing returned an object of type object without encode()"),
+        ("own:absent", "own:absent: own has no 'absent'; correct the function's name"),
+        ("gone:make", "gone:make: there is no module 'gone'; correct it"),
+    ],
+)
+def test_a_factory_that_gives_no_tokenizer_is_an_error_in_one_line(
+    own: Path, tmp_path: Path, factory: str, message: str
+) -> None:
+    report, _ = trial(own, tmp_path / "scratch", factory=factory)
+    assert message in report.errors[0].message
+    assert "\n" not in report.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tokenizer.json", '{"model": {"type": "None"}}', "tokenizer.json: not read as tokenizers"),
+        ("tokenizer.json", "not JSON", "tokenizer.json: not read as tokenizers"),
+        ("tokenizer.json", "[]", "tokenizer.json: not read as tokenizers"),
+        ("tokenizer.model", "", "tokenizer.model: it is empty"),
+        ("tokenizer.model", "\nmodel", "tokenizer.model: not read as sentencepiece"),
+        ("own.tiktoken", "!! 1", "own.tiktoken:1: not `TOKEN RANK` with the token in base 64"),
+        ("words.txt", "a b", "words.txt: a file that no adapter knows; they read"),
+    ],
+)
+def test_a_file_that_is_no_tokenizer_is_an_error_in_one_line(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
     root = tmp_path / "repository"
     root.mkdir()
-    (root / "tokenizer.json").write_text(json.dumps({"model": {"type": "None"}}))
-    report, checks = trial(root, tmp_path / "scratch", "tokenizer.json")
+    (root / name).write_text(content)
+    report, checks = trial(root, tmp_path / "scratch", name)
     assert checks == {}
     assert conclude(report.checks, report.errors) is Verdict.ERROR
     assert report.errors[0].step == "tokenizer_smoke_test"
+    assert message in report.errors[0].message
+    assert "\n" not in report.errors[0].message
 
 
-def test_a_missing_file_and_arguments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(GateUsageError, match=r"there is no file 'absent\.json'"):
-        trial(tmp_path, tmp_path / "scratch", "absent.json")
-    with pytest.raises(GateUsageError, match="leave out '--all'"):
+def test_the_one_tokenizer_of_a_repository_is_found(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    (root / "assets").mkdir(parents=True)
+    text = (FIXTURES / "tokenizers" / "no_padding.json").read_text()
+    (root / "assets" / "tokenizer.json").write_text(text)
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run(["git", "add", "."], cwd=root, check=True)
+    report, _ = trial(root, tmp_path / "scratch")
+    subject = {"name": "assets/tokenizer.json", "in_tree": True, "kind": "tokenizers"}
+    assert report.facts["subject"] == subject
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["a/tokenizer.json", "b.py"], "a/tokenizer.json"),
+        (["m/tokenizer.json", "m/tokenizer_config.json", "m/tokenizer.model"], "m"),
+        (["tokenizer_config.json", "tokenizer.json"], "."),
+        (["a/tokenizer.json", "b/tokenizer.json"], None),
+        (["tests/fixtures/tokenizer.json", "docs/tokenizer.model"], None),
+        (["tests/tokenizer.json", "tokenizer.model"], "tokenizer.model"),
+        ([], None),
+    ],
+)
+def test_discovery_takes_only_what_leaves_no_doubt(paths: list[str], found: str | None) -> None:
+    assert discovered(paths) == found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "absent.json"}, r"path: there is no file 'absent\.json'"),
+        ({"path": ".", "factory": "a:b"}, "path and factory are both set"),
+        ({"factory": "a.b"}, r"factory: 'a\.b' is not of the form"),
+        ({"same_as": "gone"}, "same-as: 'gone' is neither a file"),
+        ({"normalization": ("upper",)}, "normalization: there is no 'upper'; there are: lowercase"),
+        ({"limits": {"round": "x"}}, r"limits\] round: no such proof; there are: added_tokens"),
+    ],
+)
+def test_settings_that_name_nothing_are_refused(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GateUsageError, match=message):
+        trial(tmp_path, tmp_path / "scratch", **options)
+
+
+def test_another_argument_than_thorough_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GateUsageError, match="takes only --thorough; leave out '--all'"):
         run(Context(tmp_path, Settings(), ("--all",), tmp_path, 10))
 
 
 def test_it_declares_phase_and_step() -> None:
     assert (GATE.name, GATE.phase, GATE.step) == ("tokenizer", 5, "tokenizer_smoke_test")
+    assert json.dumps(GATE.why)

@@ -2,95 +2,130 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from codex_audit.proofs.child import in_tree, place_of, serve
-from codex_audit.proofs.tokenizer import checks
+from codex_audit.proofs.tokenizer import loading
+from codex_audit.proofs.tokenizer.proof import Trial, battery, try_proof
 from codex_audit.proofs.tokenizer.texts import CORPUS, HARD_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from codex_ml.tokenization import HuggingFaceTokenizer
+    from codex_audit.proofs.tokenizer.subject import Subject
 
-_VOCABULARY = 400
+KIT = "codex_ml"
+EXAMPLES, THOROUGH = 120, 2500
+_PATIENCE = 0.02
 
 
 def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Encode all hard texts, and in the process that `spec["judge"]` marks check everything."""
-    # Only now, when the audited repository comes first on the import path.
-    import tokenizers  # noqa: PLC0415
-
-    from codex_ml import tokenization  # noqa: PLC0415
-
-    root = Path(spec["root"])
-    scratch = Path(spec["result"]).parent
-    if spec["path"]:
-        text = (root / spec["path"]).read_text(encoding="utf-8")
-        document = json.loads(text)
-        pad = padding_token(document)
-        load = _loader(None if "pad_id" in (document.get("padding") or {}) else pad, document)
-        subject = load(root / spec["path"])
-        place: dict[str, Any] | None = {"path": spec["path"], "line": 1, "snippet": ""}
-        described = {"name": spec["path"], "in_tree": True}
-    else:
-        pad = tokenization.PAD
-        load = tokenization.HuggingFaceTokenizer.load
-        subject = tokenization.HuggingFaceTokenizer.train(CORPUS, vocab_size=_VOCABULARY)
-        document = json.loads(subject.inner.to_str())
-        place = place_of(tokenization.HuggingFaceTokenizer.encode, root)
-        file = Path(tokenization.__file__)
-        described = {"name": "codex_ml", "in_tree": in_tree(file, root)}
-    found = []
-    if spec["judge"]:
-        found = [
-            checks.round_trip(subject, HARD_TEXTS),
-            checks.batch_equals_single(subject, HARD_TEXTS),
-            checks.padding(subject, HARD_TEXTS) if pad else checks.no_padding_token(),
-            checks.special_ids_distinct(subject, HARD_TEXTS, document),
-            checks.save_load(subject, HARD_TEXTS, scratch / "saved.json", load),
-        ]
+    """Load the subject, tell its ids to the other process, and try the proofs of `spec`."""
+    root, own = Path(spec["root"]), Path(spec["result"])
+    # Or it would keep its tables in the audited repository.
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(own.parent / "hypothesis")
+    subject = _subject(root, spec["path"], spec["factory"])
+    ids = {name: _ids(subject, text) for name, text in HARD_TEXTS.items()}
+    _ids_file(own.parent, spec["name"]).write_text(json.dumps(ids), encoding="utf-8")
+    scratch = own.parent / f"{spec['name']}-files"
+    checks = []
+    for name in spec["proofs"]:
+        (scratch / name).mkdir(parents=True)
+        elsewhere = None
+        if name == "new_process_same_ids":
+            elsewhere = _wait(_ids_file(own.parent, spec["other"]), spec["timeout"])
+        trial = Trial(
+            subject=subject,
+            texts=HARD_TEXTS,
+            scratch=scratch / name,
+            normalization=(*spec["normalization"], *subject.implied),
+            examples=THOROUGH if spec["thorough"] else EXAMPLES,
+            other=_other(root, spec["same_as"]),
+            elsewhere=elsewhere,
+        )
+        checks.append(try_proof(battery()[name], trial))
     report(
         {
-            "subject": described,
-            "place": place,
-            "versions": {"tokenizers": tokenizers.__version__},
-            "checks": msgspec.to_builtins(found),
-            "ids": {name: subject.encode(text) for name, text in HARD_TEXTS.items()},
+            "subject": _described(subject, root, spec),
+            "place": _place(subject, root, spec),
+            "versions": {name: importlib.metadata.version(name) for name in subject.libraries},
+            "checks": msgspec.to_builtins(checks),
         }
     )
 
 
-def padding_token(document: Mapping[str, Any]) -> str | None:
-    """The padding token of a `tokenizer.json`: the declared one, or a special one of that name."""
-    declared = (document.get("padding") or {}).get("pad_token")
-    if declared:
-        return str(declared)
-    added = [token["content"] for token in document.get("added_tokens", ()) if token.get("special")]
-    return next((token for token in added if "pad" in token.lower()), None)
+def _subject(root: Path, path: str | None, factory: str | None) -> Subject:
+    if factory:
+        return loading.from_factory(factory)
+    if path:
+        return loading.from_path(root / path)
+    from codex_audit.proofs.tokenizer.adapters import kit  # noqa: PLC0415 - only by default
+
+    return kit.trained(CORPUS)
 
 
-def _loader(pad: str | None, document: Mapping[str, Any]) -> Callable[[Path], HuggingFaceTokenizer]:
-    from codex_ml.tokenization import HuggingFaceTokenizer  # noqa: PLC0415
-
-    if pad is None and not document.get("padding"):
-        pad = _any_token(document)  # to fill batches with; the padding check is then left out
-
-    def load(path: Path) -> HuggingFaceTokenizer:
-        return HuggingFaceTokenizer.load(path, pad=pad)
-
-    return load
+def _other(root: Path, named: str | None) -> Subject | None:
+    if named is None:
+        return None
+    if loading.is_factory(named):
+        return loading.from_factory(named)
+    return loading.from_path(root / named)
 
 
-def _any_token(document: Mapping[str, Any]) -> str:
-    added = [str(token["content"]) for token in document.get("added_tokens", ())]
-    vocabulary = document.get("model", {}).get("vocab", {})
-    first = next(iter(vocabulary), "") if isinstance(vocabulary, dict) else vocabulary[0][0]
-    return next(iter(added), str(first))
+def _ids(subject: Subject, text: str) -> list[int] | None:
+    """The ids of a text; none where the subject raises, which the proofs judge."""
+    try:
+        return subject.encode(text)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - also a panic of a compiled library
+        return None
+
+
+def _ids_file(scratch: Path, name: str) -> Path:
+    return scratch / f"{name}-ids.json"
+
+
+def _wait(path: Path, timeout: float) -> dict[str, list[int]]:
+    """What the other process wrote; it is given time, and an empty answer where none comes."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            found: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not there yet, or half written
+            time.sleep(_PATIENCE)
+        else:
+            return found
+    raise TimeoutError(f"the other process reported no ids within {timeout:g} s")
+
+
+def _described(subject: Subject, root: Path, spec: Mapping[str, Any]) -> dict[str, Any]:
+    if spec["factory"] or spec["path"]:
+        return {"name": spec["factory"] or spec["path"], "in_tree": True, "kind": subject.kind}
+    import codex_ml  # noqa: PLC0415 - the default subject
+
+    return {"name": KIT, "in_tree": in_tree(Path(codex_ml.__file__), root)}
+
+
+def _place(subject: Subject, root: Path, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    if spec["path"] and not spec["factory"]:
+        return {"path": spec["path"], "line": 1, "snippet": ""}
+    method = getattr(type(subject.inner), "encode", None)
+    found = place_of(method, root)
+    if found is not None or not spec["factory"]:
+        return found
+    module, _, name = spec["factory"].partition(":")
+    function: Any = importlib.import_module(module)
+    for part in name.split("."):
+        function = getattr(function, part)
+    return place_of(function, root)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,17 @@
-"""Hard texts, each with the fault it has uncovered somewhere, and a corpus to train on."""
+"""Hard texts, each with the fault it has uncovered somewhere, a corpus, and a text a script."""
 
 from __future__ import annotations
+
+# One character for each byte that begins one in UTF-8, and for each that goes on.
+BYTES = "".join(
+    map(
+        chr,
+        (
+            *range(0xC0), *range(0xC0, 0x800, 0x40), *range(0x800, 0xD800, 0x1000), 0xD000, 0xE000,
+            0xF000, *range(0x10000, 0x110000, 0x30000), 0x40000, 0x80000, 0x100000,
+        ),
+    )
+)  # fmt: skip
 
 HARD_TEXTS: dict[str, str] = {
     "empty": "",
@@ -37,7 +48,64 @@ HARD_TEXTS: dict[str, str] = {
     "mathematics": "\u2200x\u2208\u211d: x\u00b2 \u2265 0 \U0001d4d0",
     "replacement character": "broken \ufffd byte",
     "like special tokens": "<pad> <bos> [MASK] </s> <|endoftext|> are words here",
+    "contractions": "I'm sure they don't, can't, won't; he's, we've, you're, I'd, it'll 's n't 'm",
+    "brackets and marks": "(a) [b] {c} <d> a/b a\\b \"q\" 'q' # ## @x $5 % ^ & * ~ ` | _ - -- ...",
+    "camelCase, snake_case": "camelCase snake_case kebab-case SCREAMING_CASE x1y2 v1.2.3-rc.4",
+    "spaces of other kinds": "a\u2003b\u3000c\u2028d\u2029e\x0bf\x0cg\x85h",
+    "word marks of tokenizers": "a##b \u0120c \u010ad </w> @@ \u2581 <0x0A> <unk>",
+    "every UTF-8 byte": BYTES,
+    "a long word": "Donaudampfschifffahrtselektrizit\u00e4tenwerk" * 5,
+    "a long paragraph": "The 3 quick foxes, at 7:45, jumped (again!) over e-mail's lazy dogs. "
+    * 20,
 }
+
+SCRIPTS: dict[str, str] = {
+    "English": "All human beings are born free and equal in dignity and rights.",
+    "German": "Alle Menschen sind frei und gleich an W\u00fcrde und Rechten geboren.",
+    "French": (
+        "Tous les \u00eatres humains naissent libres et \u00e9gaux en dignit\u00e9 et en "
+        "droits."
+    ),
+    "Russian": (
+        "\u0412\u0441\u0435 \u043b\u044e\u0434\u0438 \u0440\u043e\u0436\u0434\u0430\u044e"
+        "\u0442\u0441\u044f \u0441\u0432\u043e\u0431\u043e\u0434\u043d\u044b\u043c\u0438"
+    ),
+    "Greek": (
+        "\u038c\u03bb\u03bf\u03b9 \u03bf\u03b9 \u03ac\u03bd\u03b8\u03c1\u03c9\u03c0\u03bf"
+        "\u03b9 \u03b5\u03bb\u03b5\u03cd\u03b8\u03b5\u03c1\u03bf\u03b9"
+    ),
+    "Arabic": (
+        "\u064a\u0648\u0644\u062f \u062c\u0645\u064a\u0639 \u0627\u0644\u0646\u0627\u0633"
+        " \u0623\u062d\u0631\u0627\u0631\u0627"
+    ),
+    "Hebrew": (
+        "\u05db\u05dc \u05d1\u05e0\u05d9 \u05d4\u05d0\u05d3\u05dd \u05e0\u05d5\u05dc"
+        "\u05d3\u05d5 \u05d7\u05d5\u05e4\u05e9\u05d9\u05dd"
+    ),
+    "Hindi": (
+        "\u0938\u092d\u0940 \u092e\u0928\u0941\u0937\u094d\u092f \u0938\u094d\u0935\u0924"
+        "\u0928\u094d\u0924\u094d\u0930 \u0939\u0948\u0902"
+    ),
+    "Thai": (
+        "\u0e21\u0e19\u0e38\u0e29\u0e22\u0e4c\u0e17\u0e31\u0e49\u0e07\u0e2b\u0e25\u0e32"
+        "\u0e22\u0e40\u0e01\u0e34\u0e14\u0e21\u0e32\u0e2d\u0e34\u0e2a\u0e23\u0e30"
+    ),
+    "Chinese": (
+        "\u4eba\u4eba\u751f\u800c\u81ea\u7531\uff0c\u5728\u5c0a\u4e25\u548c\u6743\u5229"
+        "\u4e0a\u4e00\u5f8b\u5e73\u7b49"
+    ),
+    "Japanese": (
+        "\u3059\u3079\u3066\u306e\u4eba\u9593\u306f\u751f\u307e\u308c\u306a\u304c\u3089"
+        "\u306b\u3057\u3066\u81ea\u7531\u3067\u3042\u308b"
+    ),
+    "Korean": (
+        "\ubaa8\ub4e0 \uc0ac\ub78c\uc740 \ud0dc\uc5b4\ub0a0 \ub54c\ubd80\ud130 \uc790"
+        "\uc720\ub85c\uc6b0\uba70"
+    ),
+    "emoji": "\U0001f600\U0001f44d\U0001f3fd\U0001f468\u200d\U0001f469\u200d\U0001f467\u2764\ufe0f",
+    "code": "for step in range(steps):\n    loss = model(batch)\n    loss.backward()\n",
+    "digits": "3.14159 1,000,000 0x1F 2024-02-29",
+}  # fmt: skip
 
 CORPUS: tuple[str, ...] = (
     *HARD_TEXTS.values(),

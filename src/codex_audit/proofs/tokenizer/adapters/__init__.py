@@ -1,0 +1,1 @@
+"""One module a library, each with its `ADAPTER`; a new one is found by being here."""

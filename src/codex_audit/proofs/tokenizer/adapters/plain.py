@@ -1,0 +1,275 @@
+"""Any object with `encode` and `decode`; `docs/tokenizer-proofs.md` lists what more it may have."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from codex_audit.proofs.tokenizer.loading import Adapter
+from codex_audit.proofs.tokenizer.normalization import unknown_name
+from codex_audit.proofs.tokenizer.subject import Layout, MalformedError, Rows, Span, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_SPECIAL = ("special", "add_special_tokens")
+_FRAMED = ("max_length", "padding_side", "truncation_side", "pad_to")
+
+
+class PlainSubject(Subject):
+    """An object that follows the protocol; optional members are used where it has them."""
+
+    kind = "protocol"
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        declared = getattr(inner, "normalization", ())
+        self.implied = (declared,) if isinstance(declared, str) else tuple(declared or ())
+        wrong = unknown_name(self.implied)
+        if wrong is not None:
+            raise MalformedError(
+                f"{type(inner).__name__}.normalization: {wrong!r} is no normalisation; "
+                "docs/tokenizer-proofs.md lists them"
+            )
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        if self._switch:
+            return ids_of(self.inner.encode(text, **{self._switch: special}))
+        ids = ids_of(self.inner.encode(text))
+        begin, end = self._always
+        framed = ids[: len(begin)] == begin and ids[len(ids) - len(end) :] == end
+        if special or not framed or len(ids) < len(begin) + len(end):
+            return ids
+        return ids[len(begin) : len(ids) - len(end)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        decode = self.inner.decode
+        skip = {"skip_special_tokens": True} if "skip_special_tokens" in _names(decode)[0] else {}
+        return _text(decode(list(ids), **skip))
+
+    def encode_batch(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        encode = self._has("encode_batch", "batches")
+        name = self._batch_switch
+        if name is None and self._switch is not None and special:
+            self.lacks(f"argument {self._switch} of encode_batch()")
+        ids, mask = _rows(encode(list(texts), **({name: special} if name else {})))
+        rows = [ids_of(row) for row in ids]
+        if mask is not None:
+            rows = [
+                [token for token, kept in zip(row, kept_row, strict=True) if kept]
+                for row, kept_row in zip(rows, mask, strict=True)
+            ]
+        begin, end = self._always
+        bare = special or name is not None or not (begin or end)
+        return rows if bare else [row[len(begin) : len(row) - len(end)] for row in rows]
+
+    def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        decode = self._has("decode_batch", "decoding of batches")
+        return [_text(text) for text in decode([list(row) for row in rows])]
+
+    def padded(self, texts: Sequence[str], layout: Layout) -> Rows:
+        encode = self._has("encode_batch", "padded batches")
+        takes = self._batch_takes
+        asked: dict[str, Any] = {}
+        for name, value, usual in (
+            ("pad_to", layout.length, None),
+            ("max_length", layout.max_length, None),
+            ("padding_side", layout.padding_side, "right"),
+            ("truncation_side", layout.truncation_side, "right"),
+        ):
+            if name in takes:
+                asked[name] = value
+            elif value != usual:
+                self.lacks(f"argument {name} of encode_batch()")
+        if not asked:
+            self.lacks("padded batches: encode_batch() takes none of " + ", ".join(_FRAMED))
+        if self._batch_switch:
+            asked[self._batch_switch] = True
+        found = encode(list(texts), **asked)
+        ids, mask = _rows(found)
+        if mask is None:
+            self.lacks("masks: encode_batch() returns no object with `ids` and `mask`")
+        special = getattr(found, "special_mask", None)
+        return Rows(
+            [ids_of(row) for row in ids],
+            [[int(kept) for kept in row] for row in mask],
+            None if special is None else [[int(one) for one in row] for row in special],
+        )
+
+    def offsets(self, text: str) -> list[Span]:
+        spans = [tuple(span) for span in self._has("offsets", "offsets")(text)]
+        ids = self.encode(text)
+        if len(ids) != len(spans):
+            raise ValueError(f"offsets() gave {len(spans)} places for {len(ids)} ids")
+        pairs = zip(ids, spans, strict=True)
+        return [Span(token, int(start), int(end)) for token, (start, end) in pairs]
+
+    def save(self, directory: Path) -> None:
+        self._has("save", "saving")(directory)
+
+    def load(self, directory: Path) -> Subject:
+        return type(self)(self._has("load", "loading")(directory))
+
+    def state(self) -> str:
+        found = self._has("state", "a serialised form")
+        return str(found() if callable(found) else found)
+
+    def train(self, texts: Sequence[str]) -> Subject:
+        return type(self)(self._has("train", "training")(list(texts)))
+
+    def stream(self, ids: Sequence[int]) -> Iterator[str]:
+        return iter(self._has("stream", "a streaming decoder of its own")(list(ids)))
+
+    def vocabulary(self) -> list[tuple[str | bytes, int]]:
+        found = self._value("vocabulary", "vocab", "get_vocab")
+        if found is None:
+            self.lacks("a vocabulary that can be listed")
+        pairs = found.items() if isinstance(found, Mapping) else found
+        return [(token, int(number)) for token, number in pairs]
+
+    def normalize(self, text: str) -> str:
+        return _text(self._has("normalize", "a normalisation of its own")(text))
+
+    @property
+    def size(self) -> int | None:
+        found = self._value("vocab_size", "n_vocab")
+        return None if found is None else int(found)
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        found = self._value("special_ids", "special_tokens")
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    @property
+    def added(self) -> Sequence[str]:
+        return tuple(self._value("added_tokens") or ())
+
+    @property
+    def pad_id(self) -> int | None:
+        found = self._value("pad_id", "pad_token_id")
+        return None if found is None else int(found)
+
+    @property
+    def unknown_id(self) -> int | None:
+        found = self._value("unk_id", "unk_token_id")
+        return None if found is None else int(found)
+
+    @property
+    def covers_all(self) -> bool:
+        return bool(self._value("covers_all"))
+
+    def _has(self, name: str, what: str) -> Any:
+        found = getattr(self.inner, name, None)
+        return self.lacks(what) if found is None else found
+
+    def _value(self, *names: str) -> Any:
+        for name in names:
+            found = getattr(self.inner, name, None)
+            if found is not None:
+                return found() if callable(found) else found
+        return None
+
+    @cached_property
+    def _switch(self) -> str | None:
+        """The argument of `encode` that asks for begin and end tokens."""
+        takes, anything = _names(self.inner.encode)
+        for name in _SPECIAL:
+            if name in takes:
+                return name
+            try:
+                both = [self.inner.encode("a", **{name: value}) for value in (True, False)]
+                if anything and ids_of(both[0]) != ids_of(both[1]):
+                    return name
+            except Exception:  # noqa: BLE001, S112 - then it is no argument of it  # nosec B112
+                continue
+        return None
+
+    @cached_property
+    def _always(self) -> tuple[list[int], list[int]]:
+        """Begin and end tokens of an `encode` that cannot be asked to leave them out."""
+        if self._switch:
+            return [], []
+        try:
+            frame, one = ids_of(self.inner.encode("")), ids_of(self.inner.encode("a"))
+        except Exception:  # noqa: BLE001 - the proofs will say so
+            return [], []
+        known = set(self.special_ids.values())
+        for cut in range(len(frame), -1, -1):
+            begin, end = frame[:cut], frame[cut:]
+            if known.issuperset(frame) and one[:cut] == begin and one[len(one) - len(end) :] == end:
+                return begin, end
+        return [], []
+
+    @cached_property
+    def _batch_switch(self) -> str | None:
+        takes, anything = _names(self.inner.encode_batch)
+        if anything and self._switch and self._switch not in takes:
+            return self._switch if self._accepts({self._switch: True}) else None
+        return next((name for name in _SPECIAL if name in takes), None)
+
+    @cached_property
+    def _batch_takes(self) -> frozenset[str]:
+        takes, anything = _names(self.inner.encode_batch)
+        if not anything:
+            return takes
+        tried = {"pad_to": 8, "max_length": 8, "padding_side": "left", "truncation_side": "left"}
+        return takes | {name for name, value in tried.items() if self._accepts({name: value})}
+
+    def _accepts(self, arguments: dict[str, Any]) -> bool:
+        """Whether an `encode_batch` that takes any keyword takes these."""
+        try:
+            self.inner.encode_batch(["a"], **arguments)
+        except Exception:  # noqa: BLE001 - then it does not
+            return False
+        return True
+
+
+def ids_of(value: Any) -> list[int]:
+    """Ids as a list of integers, whether they came as a list, an array or an encoding.
+
+    Raises:
+        TypeError: they are no integers.
+    """
+    if isinstance(value, Mapping) and "input_ids" in value:
+        value = value["input_ids"]
+    value = getattr(value, "ids", value)
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return [operator.index(token) for token in value]
+
+
+def _rows(found: Any) -> tuple[Any, Any]:
+    """The ids and the masks of a batch, whatever they are called in it; no masks in a list."""
+    for ids, mask in (("ids", "mask"), ("input_ids", "attention_mask")):
+        if isinstance(found, Mapping) and ids in found:
+            return found[ids], found.get(mask)
+        if hasattr(found, ids):
+            return getattr(found, ids), getattr(found, mask, None)
+    return found, None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"it gave {type(value).__name__}, not a text")
+    return value
+
+
+def _names(function: Any) -> tuple[frozenset[str], bool]:
+    """The arguments that a function takes by name, and whether it takes any other."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a function of a compiled library may not tell
+        return frozenset(), False
+    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+    return frozenset(each.name for each in parameters), anything
+
+
+ADAPTER = Adapter(
+    kind="protocol",
+    order=90,
+    wraps=lambda thing: all(callable(getattr(thing, name, None)) for name in ("encode", "decode")),
+    wrap=PlainSubject,
+)

@@ -1,0 +1,161 @@
+"""transformers, fast and slow: a directory of `save_pretrained`, or such a tokenizer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from codex_audit.proofs.tokenizer.adapters.huggingface import Document
+from codex_audit.proofs.tokenizer.loading import Adapter, of_module
+from codex_audit.proofs.tokenizer.subject import Layout, Rows, Span, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+class TransformersSubject(Subject):
+    """A `PreTrainedTokenizerBase`, called as users do; special tokens in a text are text."""
+
+    kind = "transformers"
+    libraries = ("transformers", "tokenizers")
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self._fast = bool(getattr(inner, "is_fast", False))
+        self._document = Document(inner.backend_tokenizer.to_str()) if self._fast else None
+        marks = self._document is not None and self._document.marks_spaces
+        self.implied = ("underscore-space",) if marks or hasattr(inner, "sp_model") else ()
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        return list(self._call(text, special=special)["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self.inner.decode(list(ids), skip_special_tokens=True))
+
+    def encode_batch(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        return self._call(list(texts), special=special)["input_ids"] if texts else []
+
+    def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        return list(self.inner.batch_decode([list(r) for r in rows], skip_special_tokens=True))
+
+    def padded(self, texts: Sequence[str], layout: Layout) -> Rows:
+        if self.inner.pad_token is None:
+            self.lacks("padding token")
+        sides = self.inner.padding_side, self.inner.truncation_side
+        self.inner.padding_side = layout.padding_side
+        self.inner.truncation_side = layout.truncation_side
+        try:
+            found = self.inner(
+                list(texts),
+                padding=True if layout.length is None else "max_length",
+                truncation=layout.max_length is not None,
+                max_length=layout.max_length or layout.length,
+                return_attention_mask=True,
+                return_special_tokens_mask=True,
+                split_special_tokens=True,
+                verbose=False,
+            )
+        finally:
+            self.inner.padding_side, self.inner.truncation_side = sides
+        names = ("input_ids", "attention_mask", "special_tokens_mask")
+        return Rows(*(found[name] for name in names))
+
+    def offsets(self, text: str) -> list[Span]:
+        if not self._fast:
+            self.lacks("offsets")
+        found = self._call(text, special=False, return_offsets_mapping=True)
+        pairs = zip(found["input_ids"], found["offset_mapping"], strict=True)
+        return [Span(token, start, end) for token, (start, end) in pairs]
+
+    def save(self, directory: Path) -> None:
+        self.inner.save_pretrained(directory)
+
+    def load(self, directory: Path) -> TransformersSubject:
+        return TransformersSubject(
+            type(self.inner).from_pretrained(directory, local_files_only=True)
+        )
+
+    def state(self) -> str:
+        """All that a later call depends on: each call sets padding and truncation anew."""
+        inner = self.inner
+        names = ("padding_side", "truncation_side", "model_max_length", "special_tokens_map")
+        told = {name: str(getattr(inner, name, None)) for name in names}
+        told["vocabulary"] = json.dumps(inner.get_vocab(), sort_keys=True)
+        if self._fast:
+            backend = json.loads(inner.backend_tokenizer.to_str())
+            told["backend"] = json.dumps({**backend, "padding": None, "truncation": None})
+        return json.dumps(told)
+
+    def vocabulary(self) -> list[tuple[str | bytes, int]]:
+        if self._document is not None:
+            return self._document.vocabulary
+        return [(token, int(number)) for token, number in self.inner.get_vocab().items()]
+
+    def unreachable_merges(self, limit: int) -> tuple[int, list[str]]:
+        found = None if self._document is None else self._document.unreachable_merges(limit)
+        return self.lacks("merges that stand for themselves") if found is None else found
+
+    @property
+    def size(self) -> int | None:
+        return len(self.inner)
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        tokens = dict.fromkeys(str(token) for token in self.inner.all_special_tokens)
+        return {token: self.inner.convert_tokens_to_ids(token) for token in tokens}
+
+    @property
+    def added(self) -> Sequence[str]:
+        decoder = self.inner.added_tokens_decoder.values()
+        return [str(token.content) for token in decoder if not token.special]
+
+    @property
+    def pad_id(self) -> int | None:
+        return None if self.inner.pad_token is None else int(self.inner.pad_token_id)
+
+    @property
+    def unknown_id(self) -> int | None:
+        return None if self.inner.unk_token is None else self.inner.unk_token_id
+
+    @property
+    def covers_all(self) -> bool:
+        return self._document is not None and self._document.byte_level
+
+    def component(self, side: Literal["encode", "decode"]) -> str:
+        if side == "decode" and getattr(self.inner, "clean_up_tokenization_spaces", False):
+            return "decoder (clean_up_tokenization_spaces is on)"
+        if self._document is None:
+            return super().component(side)
+        return self._document.component(side)
+
+    def _call(self, texts: str | list[str], *, special: bool, **options: Any) -> Any:
+        return self.inner(
+            texts,
+            add_special_tokens=special,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+            **options,
+        )
+
+
+def _load(path: Path) -> TransformersSubject:
+    from transformers import AutoTokenizer  # noqa: PLC0415 - only in a trial
+
+    # Nothing is fetched, and no code of the directory is run.
+    return TransformersSubject(
+        AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    )
+
+
+ADAPTER = Adapter(
+    kind="transformers",
+    order=20,
+    form="a directory with tokenizer_config.json of transformers",
+    reads=lambda path: (path / "tokenizer_config.json").is_file(),
+    load=_load,
+    wraps=lambda thing: of_module(thing, "transformers.PreTrainedTokenizerBase"),
+    wrap=TransformersSubject,
+)

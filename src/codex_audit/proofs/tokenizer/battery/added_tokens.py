@@ -1,0 +1,47 @@
+"""Added tokens that are text come back as they were, and leave what is around them alone."""
+
+from __future__ import annotations
+
+from codex_audit.proofs.tokenizer.normalization import canonical
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.search import shown, smallest
+from codex_audit.proofs.tokenizer.subject import LacksError
+
+
+def judge(trial: Trial) -> Found:
+    """Each alone, inside a word, between words, and twice."""
+    subject = trial.subject
+    if not subject.added:
+        raise LacksError("the tokenizer has no added tokens that are text")
+
+    def fails(text: str) -> bool:
+        back = subject.decode(subject.encode(text))
+        return canonical(back, trial.normalization) != canonical(text, trial.normalization)
+
+    frames = [(a, b) for a, b in (("", ""), ("a", "b"), ("a ", " b")) if not fails(f"{a}{b}")]
+    texts = [f"{a}{token}{b}" for token in subject.added for a, b in frames]
+    texts += [token * 2 for token in subject.added]
+    failing = [text for text in texts if fails(text)]
+    if not failing:
+        return holds(f"{len(subject.added)} added tokens come back amid text", compared=len(texts))
+    text = smallest(failing, lambda t: any(x in t for x in subject.added) and fails(t))
+    back = subject.decode(subject.encode(text))
+    return broken(
+        f"{len(failing)} of {len(texts)} texts with added tokens do not come back; shortest: "
+        f"{shown(text)} becomes {shown(back)}",
+        component="added tokens (their decoding, or white space that they strip)",
+        failed=len(failing),
+    )
+
+
+PROOF = TokenizerProof(
+    id="added_tokens",
+    claim="an added token comes back as it was, and so does the text around it",
+    why="Domain words are added so that they stay whole; they must not come back broken.",
+    catches=(
+        "an added token with a non-ASCII letter, decoded as if its letters were bytes",
+        "an added token that strips the spaces beside it",
+    ),
+    remedy="Decode added tokens as they are written, and turn lstrip and rstrip off.",
+    judge=judge,
+)

@@ -1,0 +1,30 @@
+"""Every merge can come about."""
+
+from __future__ import annotations
+
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+
+_LIMIT = 4000
+
+
+def judge(trial: Trial) -> Found:
+    """Merged from its own spelling, in the order of merges, each token comes out whole."""
+    tried, lost = trial.subject.unreachable_merges(_LIMIT)
+    if lost:
+        return broken(
+            f"{len(lost)} of {tried} merged tokens are never reached, {lost[0]!r} first: merges of "
+            "lower rank cut its spelling otherwise",
+            component="merges and their order",
+            unreachable=len(lost),
+        )
+    return holds(f"all {tried} merged tokens are reached from their own spelling", compared=tried)
+
+
+PROOF = TokenizerProof(
+    id="merges_reachable",
+    claim="every merged token comes out of the merges of its own spelling",
+    why="A merge that never comes about is a row of the embedding that is never trained.",
+    catches=("merges in another order than they were learnt", "merges of parts that no text has"),
+    remedy="Keep merges in the order in which they were learnt; leave out those no merge leads to.",
+    judge=judge,
+)

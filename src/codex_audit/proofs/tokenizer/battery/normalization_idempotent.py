@@ -1,0 +1,60 @@
+"""What decoding gave once, it gives again."""
+
+from __future__ import annotations
+
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.subject import LacksError
+
+
+def judge(trial: Trial) -> Found:
+    """A second pass over what the first gave changes nothing; nor does normalising twice."""
+    subject = trial.subject
+
+    def once(text: str) -> str | None:
+        ids = subject.encode(text)
+        unknown = subject.unknown_id is not None and subject.unknown_id in ids
+        return None if unknown else subject.decode(ids)
+
+    def fails(text: str) -> bool:
+        first = once(text)
+        if first is None:
+            return False
+        second = once(first)
+        return second is not None and second != first
+
+    found = hardest(trial.texts.values(), fails, trial.examples)
+    if found is not None:
+        failing, text = found
+        first = once(text) or ""
+        return broken(
+            f"{shown(text)} becomes {shown(first)}, and that becomes {shown(once(first) or '')}",
+            component=f"{subject.component('encode')} or {subject.component('decode')}",
+            failed=len(failing),
+        )
+    try:
+        subject.normalize("")
+    except LacksError:
+        pass
+    else:
+        twice = hardest(
+            trial.texts.values(),
+            lambda text: subject.normalize(subject.normalize(text)) != subject.normalize(text),
+            trial.examples,
+        )
+        if twice is not None:
+            return broken(
+                f"normalising {shown(twice[1])} twice is not normalising it once",
+                component="normalizer (order of its steps)",
+            )
+    return holds(f"{len(trial.texts)} texts are the same after a second pass as after the first")
+
+
+PROOF = TokenizerProof(
+    id="normalization_idempotent",
+    claim="encoding and decoding what decoding gave changes nothing more",
+    why="Text that drifts at every pass never has one spelling, and caches never hit.",
+    catches=("a space that grows at every pass", "lower-casing before compatibility folding"),
+    remedy="Order the normalizer's steps so that a second run finds nothing to do.",
+    judge=judge,
+)

@@ -1,0 +1,49 @@
+"""Text of a user that looks like a special token is text."""
+
+from __future__ import annotations
+
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.subject import LacksError
+
+
+def judge(trial: Trial) -> Found:
+    """Each special token's spelling, alone and amid text, and all texts besides."""
+    subject = trial.subject
+    # What stands for the unknown is meant to stand for text.
+    special = {n: t for t, n in subject.special_ids.items() if n != subject.unknown_id}
+    if not special:
+        raise LacksError("the tokenizer declares no special tokens")
+
+    def meets(text: str) -> bool:
+        return any(number in special for number in subject.encode(text))
+
+    made = [
+        before + token + after
+        for token in subject.special_ids
+        for before, after in (("", ""), ("a", "b"), ("a ", " b"), ("\n", "\n"), (token, ""))
+    ]
+    found = hardest([*made, *trial.texts.values()], meets, trial.examples // 2)
+    if found is None:
+        return holds(
+            f"{len(made)} texts that hold special tokens, and {len(trial.texts)} others, are text",
+            compared=len(made) + len(trial.texts),
+        )
+    failing, text = found
+    number = next(n for n in subject.encode(text) if n in special)
+    return broken(
+        f"the text {shown(text)} is encoded with {special[number]!r}, id {number}",
+        component="matching of added tokens in user text (special tokens)",
+        failed=len(failing),
+    )
+
+
+PROOF = TokenizerProof(
+    id="special_text_is_text",
+    claim="special tokens in a user's text are not turned into control ids",
+    why="Who can write an end or a role token into a prompt can forge the conversation.",
+    catches=("encode() that parses <|endoftext|> in user input", "a letter with a control id"),
+    remedy="Encode user text with special tokens off (encode_special_tokens, split_special_tokens, "
+    "encode_ordinary), and add control ids yourself.",
+    judge=judge,
+)

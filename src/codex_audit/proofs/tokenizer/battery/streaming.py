@@ -1,0 +1,79 @@
+"""Ids that are decoded as they arrive give the whole text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codex_audit.proofs.tokenizer.normalization import canonical
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.subject import LacksError, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+
+def judge(trial: Trial) -> Found:
+    """By the subject's own streaming decoder, or else by the usual window over `decode`."""
+    subject = trial.subject
+    try:
+        list(subject.stream(subject.encode("a b")))
+    except LacksError:
+        way, stream = "a window over decode()", _window(subject)
+    else:
+        way, stream = "its streaming decoder", subject.stream
+
+    def joined(text: str) -> str:
+        return "".join(stream(subject.encode(text)))
+
+    def fails(text: str) -> bool:
+        ids = subject.encode(text)
+        if subject.unknown_id is not None and subject.unknown_id in ids:
+            return False
+        whole = subject.decode(ids)
+        if whole.endswith("\ufffd"):
+            return False  # that no one can tell from a character that has not ended
+        return _counts(joined(text), trial) != _counts(whole, trial)
+
+    found = hardest(trial.texts.values(), fails, trial.examples // 2)
+    if found is None:
+        return holds(f"by {way}, {len(trial.texts)} texts are the same token by token as whole")
+    failing, text = found
+    whole = subject.decode(subject.encode(text))
+    return broken(
+        f"{len(failing)} texts differ; shortest: {shown(text)} is {shown(joined(text))} token by "
+        f"token ({way}) and {shown(whole)} as a whole",
+        component=f"streaming {subject.component('decode')}",
+        failed=len(failing),
+    )
+
+
+def _counts(text: str, trial: Trial) -> str:
+    return canonical(text, trial.normalization)
+
+
+def _window(subject: Subject) -> Callable[[Sequence[int]], Iterable[str]]:
+    """What inference servers do: decode the last few ids, and show what is new and complete."""
+
+    def stream(ids: Sequence[int]) -> Iterable[str]:
+        shown_from = read = 0
+        for place in range(1, len(ids) + 1):
+            before = subject.decode(ids[shown_from:read])
+            now = subject.decode(ids[shown_from:place])
+            if len(now) > len(before) and not now.endswith("\ufffd"):
+                yield now[len(before) :]
+                shown_from, read = read, place
+        rest = subject.decode(ids[shown_from:])
+        yield rest[len(subject.decode(ids[shown_from:read])) :]
+
+    return stream
+
+
+PROOF = TokenizerProof(
+    id="streaming",
+    claim="ids decoded as they arrive, joined, are the text that they decode to as a whole",
+    why="What a user sees being written must be what was written.",
+    catches=("half characters shown as U+FFFD", "spaces lost between streamed tokens"),
+    remedy="Hold back incomplete characters, and decode with the ids before.",
+    judge=judge,
+)

@@ -1,0 +1,53 @@
+"""Threads that encode at once get the ids that one gets."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.search import shown
+
+_THREADS = 4
+_ROUNDS = 6
+
+
+def judge(trial: Trial) -> Found:
+    """Four threads, each in another order, encoding and decoding all texts."""
+    subject = trial.subject
+    texts = list(trial.texts.values())
+    expected = {text: subject.encode(text) for text in texts}
+    decoded = {text: subject.decode(ids) for text, ids in expected.items()}
+
+    def work(number: int) -> str:
+        order = texts[number * 5 :] + texts[: number * 5]
+        for text in order if number % 2 else order[::-1]:
+            ids = subject.encode(text)
+            if ids != expected[text]:
+                return f"{shown(text)} is {ids[:16]}, and {expected[text][:16]} in one thread"
+            back = subject.decode(ids)
+            if back != decoded[text]:
+                return f"{shown(text)} is decoded to {shown(back)}, to another text in one thread"
+        return ""
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads change places often, so that a race shows
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            faults = list(pool.map(work, [n for _ in range(_ROUNDS) for n in range(_THREADS)]))
+    finally:
+        sys.setswitchinterval(interval)
+    fault = next(filter(None, faults), "")
+    if fault:
+        return broken(f"in {_THREADS} threads {fault}", component="state shared between calls")
+    return holds(f"{_THREADS} threads get the ids and texts that one gets", compared=len(texts))
+
+
+PROOF = TokenizerProof(
+    id="threads_agree",
+    claim="threads that encode and decode at once get the same as one alone",
+    why="A server and a loader call one tokenizer from several threads.",
+    catches=("a buffer kept on the object between steps of a call",),
+    remedy="Keep what belongs to a call in local variables, or lock.",
+    judge=judge,
+)

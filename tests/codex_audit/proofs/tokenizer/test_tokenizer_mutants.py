@@ -1,0 +1,71 @@
+"""Every mutant is caught by the proof it is meant for; nothing fails on a good tokenizer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mutants.tokenizer import elsewhere
+from mutants.tokenizer.all import MUTANTS
+from mutants.tokenizer.bench import tried
+from mutants.tokenizer.good import GOOD
+
+from codex_audit.outcome import Verdict
+from codex_audit.proofs.tokenizer.proof import battery
+
+# Judged by no mutant: it measures.
+MEASURES = {"fertility"}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_no_proof_fails_on_a_good_tokenizer(name: str) -> None:
+    good = GOOD[name]
+    checks = tried(good.make(), normalization=good.normalization)
+    wrong = {
+        check.id: check.summary
+        for check in checks.values()
+        if check.verdict not in {Verdict.PASS, Verdict.SKIP}
+    }
+    assert wrong == {}
+    assert checks["round_trip"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_caught_with_its_component_named(name: str) -> None:
+    mutant = MUTANTS[name]
+    there = None
+    if mutant.proof == "new_process_same_ids":
+        done = subprocess.run(
+            [sys.executable, elsewhere.__file__, name],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": "77",
+                "PYTHONPATH": os.pathsep.join(
+                    [str(Path(elsewhere.__file__).parents[2]), *filter(None, sys.path)]
+                ),
+            },
+            capture_output=True,
+            check=True,
+        )
+        there = json.loads(done.stdout)
+    check = tried(
+        mutant.make(),
+        normalization=mutant.normalization,
+        other=None if mutant.other is None else mutant.other(),
+        elsewhere=there,
+        proofs=[mutant.proof],
+    )[mutant.proof]
+    assert check.verdict is Verdict.FAIL, check.summary
+    assert mutant.word in check.summary
+    assert "; look at the " in check.summary
+    assert "\n" not in check.summary
+
+
+def test_every_proof_that_judges_has_a_mutant() -> None:
+    assert {mutant.proof for mutant in MUTANTS.values()} == set(battery()) - MEASURES
+    assert len(MUTANTS) >= 25
+    assert all(mutant.what for mutant in MUTANTS.values())
