@@ -32,6 +32,7 @@ NOT_KEPT = -1
 class Bits(msgspec.Struct, frozen=True):
     """One tensor: its hash, whether all of it is finite, and where its bytes lie in the file.
 
+    `shard` says that it is this rank's part of a larger one.
     `offset` is `NOT_KEPT` where the file would have grown beyond 64 MiB.
     """
 
@@ -41,6 +42,7 @@ class Bits(msgspec.Struct, frozen=True):
     size: int
     sha256: str
     finite: bool
+    shard: bool = False
 
     def same_as(self, other: Bits | None) -> bool:
         """Whether both are the same, bit for bit."""
@@ -81,11 +83,7 @@ class BitsFile:
     def _one(self, tensor: Tensor) -> Bits:
         import torch  # noqa: PLC0415 - only a child may
 
-        flat = getattr(tensor, "to_local", lambda: tensor)().detach()  # a DTensor's own shard
-        if flat.layout is not torch.strided:
-            flat = flat.to_dense()
-        flat = flat.cpu().contiguous().reshape(-1)
-        data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+        flat, data = flat_bytes(tensor)
         sha256 = hashlib.sha256(data).hexdigest()
         offset = self._places.get(sha256, NOT_KEPT)
         end = self._stream.tell()
@@ -99,7 +97,19 @@ class BitsFile:
             size=len(data),
             sha256=sha256,
             finite=bool(torch.isfinite(flat).all()),
+            shard=flat.numel() != tensor.numel(),
         )
+
+
+def flat_bytes(tensor: Tensor) -> tuple[Tensor, bytes]:
+    """A tensor of one dimension on the CPU with this process's values, and their bytes."""
+    import torch  # noqa: PLC0415 - only a child may
+
+    flat = getattr(tensor, "to_local", lambda: tensor)().detach()  # a DTensor's own shard
+    if flat.layout is not torch.strided:
+        flat = flat.to_dense()
+    flat = flat.cpu().contiguous().reshape(-1)
+    return flat, flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
 
 
 def difference(

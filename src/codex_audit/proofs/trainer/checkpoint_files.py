@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import zipfile
 from typing import TYPE_CHECKING
 
+from codex_audit.proofs.trainer.bits import flat_bytes
 from codex_audit.proofs.trainer.runs import File
 
 if TYPE_CHECKING:
@@ -18,16 +21,19 @@ _ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
 def files_in(directory: Path) -> tuple[File, ...]:
     """Every file below `directory`, sorted; `refused` is why it is not safe to load."""
     return tuple(
-        File(path.relative_to(directory).as_posix(), path.stat().st_size, _refused(path))
+        File(path.relative_to(directory).as_posix(), path.stat().st_size, *_read(path))
         for path in sorted(directory.rglob("*"))
         if path.is_file() and not path.is_symlink()
     )
 
 
-def _refused(path: Path) -> str:
-    """Why `torch.load(weights_only=True)` refuses a pickle; "" for all that is none."""
+def _read(path: Path) -> tuple[str, frozenset[str]]:
+    """Why `torch.load(weights_only=True)` refuses a pickle, and the hashes of a file's tensors."""
     import torch  # noqa: PLC0415 - only a child may
+    from torch.utils._pytree import tree_leaves  # noqa: PLC0415 - as above
 
+    if path.suffix == ".safetensors":
+        return "", _of_safetensors(path)
     with path.open("rb") as stream:
         pickled = stream.read(1) == _PICKLE
     archive = zipfile.is_zipfile(path)
@@ -35,9 +41,29 @@ def _refused(path: Path) -> str:
         with zipfile.ZipFile(path) as members:
             archive = any(name.endswith("data.pkl") for name in members.namelist())
     if not archive and not (pickled and path.suffix in _ENDINGS):
-        return ""
+        return "", frozenset()
+    refused = ""
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        return str(error).strip().splitlines()[0]
-    return ""
+        refused = str(error).strip().splitlines()[0]
+        try:  # what the subject wrote here a moment ago
+            loaded = torch.load(path, map_location="cpu", weights_only=False)
+        except Exception:  # noqa: BLE001 - whatever its classes raise: it shows no tensors
+            return refused, frozenset()
+    leaves = (leaf for leaf in tree_leaves(loaded) if isinstance(leaf, torch.Tensor))
+    hashes = (hashlib.sha256(flat_bytes(leaf)[1]).hexdigest() for leaf in leaves)
+    return refused, frozenset(hashes)
+
+
+def _of_safetensors(path: Path) -> frozenset[str]:
+    """The hashes of its tensors, read as the format says: a length, a header, their bytes."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8:start])
+        spans = [each["data_offsets"] for key, each in header.items() if key != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError):  # cut off, or no such file
+        return frozenset()
+    pieces = (data[start + begin : start + end] for begin, end in spans)
+    return frozenset(hashlib.sha256(piece).hexdigest() for piece in pieces)

@@ -104,8 +104,9 @@ class Executor:
             "directory": str(directory),
         }
         if run.source is not None:
-            copy = scratch / f"{name}-source"
-            shutil.copytree(scratch / self._names[run.source], copy, symlinks=True)
+            copy = directory if run.onward else scratch / f"{name}-source"
+            came_from = scratch / self._names[run.source]
+            shutil.copytree(came_from, copy, symlinks=True, dirs_exist_ok=True)
             spec["source"] = str(copy)
         port = _free_port() if run.ranks > 1 else 0
         for rank, own in enumerate(self._ranks(run)):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 _ASKS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 _LOCAL = ("127.", "::1", "localhost")
 
@@ -23,8 +29,26 @@ def cut_network() -> None:
     guard sees at least what goes through Python's sockets.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        user, group = os.getuid(), os.getgid()
+        if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
+            with suppress(OSError):  # a system may forbid either; then the guard is what is left
+                _remain(user, group)
+                _raise_loopback()
     sys.addaudithook(_guard)
+
+
+def _remain(user: int, group: int) -> None:
+    """Be the same user inside: without a map this process would be nobody."""
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
+
+
+def _raise_loopback() -> None:
+    """Bring the new namespace's own 127.0.0.1 up: a process may well talk to itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sH14x", b"lo", _IFF_UP)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, request)
 
 
 def _guard(event: str, arguments: tuple[Any, ...]) -> None:

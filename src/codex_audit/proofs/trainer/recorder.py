@@ -8,15 +8,12 @@ Nothing watched here draws a random number or changes a value, unless a proof as
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import random
 import signal
 import sys
-import threading
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -27,16 +24,19 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.data import dataloader
 
-from codex_audit.proofs.trainer.bits import Bits, BitsFile
+from codex_audit.proofs.trainer.alive import count
+from codex_audit.proofs.trainer.bits import Bits, BitsFile, flat_bytes
 from codex_audit.proofs.trainer.deliveries import Deliveries
 from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from codex_audit.proofs.trainer.runs import Faults
 
 _KILL = signal.SIGKILL
+_WORSE = 100.0
 
 
 class Recorder:
@@ -59,7 +59,7 @@ class Recorder:
         self._micros: list[Micro] = []
         self._before: State | None = None
         self._began = False
-        self._scale: float | None = None
+        self.scaler: tuple[float, int] | None = None
         self._last: tuple[Micro, ...] = ()
         self._last_before = State()
         self._deliveries = Deliveries()
@@ -84,6 +84,8 @@ class Recorder:
 
     def state(self) -> State:
         """The subject as it is now."""
+        if self._faults.count_at:
+            return State()
         parameters, buffers = self._parameters(), self._buffers()
         modes = "".join("t" if m.training else "e" for root in self._models for m in root.modules())
         return State(
@@ -126,12 +128,16 @@ class Recorder:
         original = nn.Module.__call__
 
         def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if self._depth or torch.compiler.is_compiling() or not torch.is_grad_enabled():
-                if not self._depth and not torch.compiler.is_compiling():
-                    self._deliveries.dismiss(_tensors((args, kwargs)))
+            if self._depth or torch.compiler.is_compiling():
+                return original(module, *args, **kwargs)
+            if not torch.is_grad_enabled():
+                self._deliveries.dismiss(_tensors((args, kwargs)))
+            if not torch.is_grad_enabled() and self._faults.worsen_from is None:
                 return original(module, *args, **kwargs)
             self._depth += 1
             try:
+                if not torch.is_grad_enabled():
+                    return self._worsened(original(module, *args, **kwargs))
                 self._enter(module, args, kwargs)
                 return self._leave(original(module, *args, **kwargs))
             finally:
@@ -162,6 +168,9 @@ class Recorder:
         if self._faults.poison_at == self.steps + 1:
             return tree_map(_poisoned, output)
         return output
+
+    def _worsened(self, output: Any) -> Any:
+        return tree_map(_worse, output) if self.steps >= (self._faults.worsen_from or 0) else output
 
     # The loss, and the micro-batch that ends with it
 
@@ -223,8 +232,9 @@ class Recorder:
             micros=self._last,
             before=self._last_before,
             rates=tuple(float(g["lr"]) for o in self._ordered() for g in o.param_groups),
-            scale=self._scale,
-            gradients=self._write(gradients),
+            scale=self.scaler[0] if self.scaler else None,
+            growth=self.scaler[1] if self.scaler else None,
+            gradients={} if self._faults.count_at else self._write(gradients),
             grad_norm=sum(norm * norm for norm in norms) ** 0.5,
             after=self.state(),
         )
@@ -245,15 +255,7 @@ class Recorder:
         """The step with what is alive in the process, where that is asked for."""
         if self.steps not in self._faults.count_at:
             return step
-        gc.collect()
-        alive: list[Tensor] = [t for t in gc.get_objects() if issubclass(type(t), Tensor)]
-        return msgspec.structs.replace(
-            step,
-            tensors=len(alive),
-            tensor_bytes=sum(t.numel() * t.element_size() for t in alive if not t.is_sparse),
-            open_files=_open_files(),
-            threads=threading.active_count(),
-        )
+        return msgspec.structs.replace(step, **count())
 
     # Which samples
 
@@ -284,14 +286,22 @@ class Recorder:
         )
 
     def _watch_scaler(self) -> None:
-        original = torch.amp.GradScaler.update
+        kind = torch.amp.GradScaler
+        step, update = kind.step, kind.update
+
+        def stepped(scaler: Any, *args: Any, **kwargs: Any) -> Any:
+            self._look_at(scaler)
+            return step(scaler, *args, **kwargs)
 
         def updated(scaler: Any, *args: Any, **kwargs: Any) -> None:
-            original(scaler, *args, **kwargs)
-            if scaler.is_enabled():
-                self._scale = float(scaler.get_scale())
+            update(scaler, *args, **kwargs)
+            self._look_at(scaler)
 
-        torch.amp.GradScaler.update = updated  # type: ignore[method-assign,assignment]
+        kind.step, kind.update = stepped, updated  # type: ignore[method-assign,assignment]
+
+    def _look_at(self, scaler: Any) -> None:
+        if scaler.is_enabled():
+            self.scaler = (float(scaler.get_scale()), int(scaler._get_growth_tracker()))  # noqa: SLF001 - state_dict() tells the same, by a longer way
 
     # Names and bits
 
@@ -350,11 +360,7 @@ class Recorder:
 
 def digest(tensor: Tensor) -> str:
     """A short hash of a tensor's type, shape and bits."""
-    flat = getattr(tensor, "to_local", lambda: tensor)().detach()
-    if flat.layout is not torch.strided:
-        flat = flat.to_dense()
-    flat = flat.cpu().contiguous().reshape(-1)
-    data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    _, data = flat_bytes(tensor)
     head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
     return hashlib.sha256(head + data).hexdigest()[:16]
 
@@ -377,11 +383,14 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
 
 
-def _open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir()) if sys.platform == "linux" else 0
-
-
 def _poisoned(leaf: Any) -> Any:
     if isinstance(leaf, Tensor) and leaf.is_floating_point():
         return leaf * float("nan")
     return leaf
+
+
+def _worse(leaf: Any) -> Any:
+    """A loss grows, and logits speak against themselves."""
+    if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+        return leaf
+    return leaf + _WORSE if leaf.numel() == 1 else -leaf

@@ -48,6 +48,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     from codex_audit.proofs.trainer import adapters, recorder  # noqa: PLC0415
     from codex_audit.proofs.trainer.adapters.choosing import make_driver  # noqa: PLC0415
     from codex_audit.proofs.trainer.checkpoint_files import files_in  # noqa: PLC0415
+    from codex_audit.proofs.trainer.reading import Reads  # noqa: PLC0415
 
     del adapters
     root = Path(spec["root"])
@@ -56,6 +57,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     watch.install()
     session = Session(run, Path(spec["directory"]), source, watch)
     files = files_in(session.source) if session.source else ()
+    reads = Reads(session.source) if session.source else None
     untouched = recorder.rng_digests()
     adapter, driver = make_driver(factory, name, session)
     for model in reversed(driver.models()):
@@ -65,17 +67,22 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
         "subject": _describe(spec, factory, driver, adapter, root),
         "heavy": heavy_modules(root),
         "untouched": untouched,
-        "files": msgspec.to_builtins(files),
         **_device(),
     }
-    session.told = lambda: report(told | _so_far(session))
+
+    def so_far() -> None:
+        told["files"] = msgspec.to_builtins(reads.told(files) if reads else files)
+        report(told | _so_far(session))
+
+    session.told = so_far
     losses = driver.go()
     told["losses"] = [float(loss).hex() for loss in losses]
     order = driver.order()
     if order is not None:
         told["order"] = {str(step): [int(row) for row in rows] for step, rows in order.items()}
     told["final"] = msgspec.to_builtins(watch.state())
-    report(told | _so_far(session))
+    session.finish_save()
+    so_far()
 
 
 def _so_far(session: Session) -> dict[str, Any]:

@@ -20,12 +20,16 @@ class Faults(msgspec.Struct, frozen=True):
         kill_at: (steps, micro-batches): the process ends by SIGKILL after so many of its own
             optimizer steps and so many backward passes beyond them.
         poison_at: the optimizer step of this process whose forward passes give NaN.
-        count_at: steps after which what is alive in the process is counted.
+        count_at: steps after which what is alive in the process is counted. Nothing else is then
+            seen of states, so that nothing grows but the subject.
+        worsen_from: after so many steps of this process what models give without gradients is
+            worse, so that an evaluation is.
     """
 
     kill_at: tuple[int, int] | None = None
     poison_at: int | None = None
     count_at: tuple[int, ...] = ()
+    worsen_from: int | None = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,13 +40,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         horizon: steps that the training is planned for, on which a schedule may depend.
         saves: steps after which it saves, each into a place of its own if `apart`, else all
             into the one that the subject would use.
+        relative: whether its directories are told as relative paths, as `./out/` is.
+        onward: whether it goes on in the directory of `source`, and saves there.
         source: the run from whose directory it resumes, after that has ended.
         source_step: which save of `source`, where `apart`; the newest intact one otherwise.
         knobs: settings of the subject that are not its own defaults.
         faults: what is done to it.
         break_save: (which save, from 1; bytes): the system kills it as it writes more than that
             many bytes to one file during that save.
-        stop_save: (which save, from 1; seconds): it is killed so long after that save began.
+        stop_save: (which save, from 1; seconds): it is killed so long after that save began,
+            whether that has returned by then or not.
+        halt_save: (which save, from 1; which operation, from 1): it is killed right before that
+            change to its files, counted from that save on, as `Save.operations` tells them.
         evaluate_at: steps after which it evaluates, where the subject can be asked to.
         offline: no network can be reached, nor a name be resolved.
         stepwise: ask for one step at a time, of a subject in which no optimizer is seen to step.
@@ -56,12 +65,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "cpu"
     saves: tuple[int, ...] = ()
     apart: bool = True
+    relative: bool = False
+    onward: bool = False
     source: Run | None = None
     source_step: int | None = None
     knobs: tuple[tuple[str, Knob], ...] = ()
     faults: Faults = Faults()
     break_save: tuple[int, int] | None = None
     stop_save: tuple[int, float] | None = None
+    halt_save: tuple[int, int] | None = None
     evaluate_at: tuple[int, ...] = ()
     offline: bool = False
     stepwise: bool = False
@@ -75,26 +87,53 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file that a run left; `weights_only` is why torch refuses to load it safely, if it does."""
+    """A file that a run left.
+
+    Attributes:
+        path: below the directory that was resumed from.
+        size: in bytes.
+        refused: why torch refuses to load it safely, if it does.
+        tensors: SHA-256 of the bytes of each tensor in it, where it could be read.
+        read: whether the subject read it as it resumed.
+        safely: whether it did so with `weights_only=True`, and whatever it allows.
+    """
 
     path: str
     size: int
     refused: str = ""
+    tensors: frozenset[str] = frozenset()
+    read: bool = False
+    safely: bool = False
 
 
 class Save(msgspec.Struct, frozen=True):
-    """A save that returned, how long it took, and every generator right after it."""
+    """A save that returned.
+
+    Attributes:
+        step: after which it was asked for.
+        seconds: until it returned.
+        rng: every generator right after it.
+        made: optimizer steps that this process had made.
+        scaler: loss scale, and steps since it changed, where one is used.
+        operations: each change to files, as Python makes it; others are not seen.
+        late: how many of them came after it had returned.
+    """
 
     step: int
     seconds: float
     rng: dict[str, str]
+    made: int = 0
+    scaler: tuple[float, int] | None = None
+    operations: tuple[str, ...] = ()
+    late: int = 0
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """The subject right before and right after it evaluated."""
+    """The subject right before and right after it evaluated, and the loss that it told of."""
 
     before: State
     after: State
+    loss: float | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

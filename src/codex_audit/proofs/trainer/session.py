@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
-import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from codex_audit.proofs.trainer.runs import Evaluation, Save
+from codex_audit.proofs.trainer.saving import Operations, kill_later, killed_by_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -81,6 +81,7 @@ class Session:
         self.loaded: State | None = None
         self.told: Callable[[], None] = lambda: None
         self._source = source
+        self._operations = Operations(directory)
 
     @property
     def knobs(self) -> dict[str, Knob]:
@@ -98,13 +99,17 @@ class Session:
         """Where to resume from: one save's directory if each has its own; None to start anew."""
         if self._source is None:
             return None
-        return place(self._source, self.run.source_step)
+        return self._told(place(self._source, self.run.source_step))
 
     def place(self, step: int) -> Path:
         """The directory for the save after `step`; it exists."""
         found = place(self.directory, step if self.run.apart else None)
         found.mkdir(parents=True, exist_ok=True)
-        return found
+        return self._told(found)
+
+    def spelled(self, path: Path) -> str:
+        """A directory as a text for a library's setting: `./out/` where paths are relative."""
+        return f"./{path}/" if self.run.relative else str(path)
 
     def has_loaded(self) -> None:
         """Tell that loading has just ended."""
@@ -114,54 +119,46 @@ class Session:
     def saving(self, step: int) -> Iterator[Path]:
         """Around every save: where to, and what is done to it meanwhile."""
         number = len(self.saves) + 1
+        where = self.place(step)
+        self.finish_save()
+        halt = self.run.halt_save
+        self._operations.begin(halt[1] if halt and halt[0] == number else None)
+        kill_later(self.run.stop_save, number)
         started = time.monotonic()
-        with _killed_by_size(self.run.break_save, number), _killed_late(self.run.stop_save, number):
-            yield self.place(step)
-        seconds = time.monotonic() - started
-        self.saves.append(Save(step, seconds, self.recorder.state().rng))
+        with killed_by_size(self.run.break_save, number):
+            yield where
+        save = Save(
+            step=step,
+            seconds=time.monotonic() - started,
+            rng=self.recorder.state().rng,
+            made=self.recorder.steps,
+            scaler=self.recorder.scaler,
+            operations=tuple(self._operations.seen),
+        )
+        self.saves.append(save)
         self.told()
 
+    def finish_save(self) -> None:
+        """Add to the last save what it did to files after it had returned."""
+        if not self.saves:
+            return
+        operations, last = tuple(self._operations.seen), self.saves[-1]
+        late = len(operations) - len(last.operations)
+        self.saves[-1] = msgspec.structs.replace(last, operations=operations, late=late)
+
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Around an evaluation that is asked for."""
+    def evaluating(self) -> Iterator[Callable[[float], None]]:
+        """Around an evaluation that is asked for; what it yields may be told the loss."""
         before = self.recorder.state()
-        yield
-        self.evaluations.append(Evaluation(before, self.recorder.state()))
+        told: list[float] = []
+        yield told.append
+        after = self.recorder.state()
+        self.evaluations.append(Evaluation(before, after, told[-1] if told else None))
+
+    def _told(self, path: Path) -> Path:
+        return Path(os.path.relpath(path)) if self.run.relative else path
 
 
 def place(directory: Path, step: int | None) -> Path:
     """Where the checkpoint of `step` lies; that of all where they share one place."""
     return directory / ("checkpoints" if step is None else f"at-{step}")
-
-
-@contextmanager
-def _killed_by_size(asked: tuple[int, int] | None, number: int) -> Iterator[None]:
-    """Let the kernel end this process as it writes byte `size` of any file, as a kill would.
-
-    SIGXFSZ with its default action runs no handler and flushes no buffer, in whatever language
-    the file is written.
-    """
-    if asked is None or asked[0] != number:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (asked[1], hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
-
-
-@contextmanager
-def _killed_late(asked: tuple[int, float] | None, number: int) -> Iterator[None]:
-    """Kill this process `seconds` after the save began, unless it ends before."""
-    if asked is None or asked[0] != number:
-        yield
-        return
-    timer = threading.Timer(asked[1], os.kill, (os.getpid(), signal.SIGKILL))
-    timer.daemon = True
-    timer.start()
-    yield
-    timer.cancel()

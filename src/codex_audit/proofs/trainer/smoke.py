@@ -111,10 +111,11 @@ def try_subject(
 
 def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executor) -> Tried:
     asked = {name: proof.runs(trial) for name, proof in proofs.items()}
-    wanted = [run for runs in asked.values() if not isinstance(runs, Skip) for run in runs.values()]
     failures: list[tuple[str, Failure]] = []
     try:
-        executor.make(wanted)
+        executor.make(_runs_of(asked))
+        asked = {name: _further(proofs[name], trial, executor, asked[name]) for name in asked}
+        executor.make(_runs_of(asked))
     except ToolError as error:  # the time ran out: what is there is still judged
         failures.append(("the runs of the proofs", Failure.of(error)))
     checks, details = [], {}
@@ -138,6 +139,22 @@ def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executo
         if isinstance(seen, Seen) and seen.details:
             details[name] = seen.details
     return Tried(tuple(checks), tuple(failures), trial.subject, details, len(executor.results))
+
+
+def _runs_of(asked: Mapping[str, Mapping[str, Run] | Skip]) -> list[Run]:
+    return [run for runs in asked.values() if not isinstance(runs, Skip) for run in runs.values()]
+
+
+def _further(
+    proof: TrainerProof, trial: Trial, executor: Executor, runs: Mapping[str, Run] | Skip
+) -> Mapping[str, Run] | Skip:
+    """The runs of a proof with those that depend on what the first ones showed."""
+    if proof.then is None or isinstance(runs, Skip):
+        return runs
+    return {
+        **runs,
+        **proof.then(trial, {name: executor.results[run] for name, run in runs.items()}),
+    }
 
 
 def _why(result: Result) -> Failure:

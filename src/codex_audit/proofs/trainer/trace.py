@@ -52,11 +52,13 @@ class Step(msgspec.Struct, frozen=True):
         before: the subject at the first forward pass of the step.
         rates: learning rate of each parameter group.
         scale: of the gradient scaler, where one is used.
+        growth: steps since that changed.
         gradients: as the optimizer was given them, unscaled and clipped.
         grad_norm: their L2 norm over all parameters.
         after: the subject after the step.
         order: the samples as the subject itself tells them, which outweighs the sampler's indices.
-        tensors, tensor_bytes, open_files, threads: alive in the process, where it was counted.
+        tensors, tensor_bytes, open_files, threads, heap: alive in the process, where it was
+            counted; `heap` is every byte that C's allocator gave and did not get back.
     """
 
     number: int
@@ -72,6 +74,8 @@ class Step(msgspec.Struct, frozen=True):
     tensor_bytes: int | None = None
     open_files: int | None = None
     threads: int | None = None
+    heap: int | None = None
+    growth: int | None = None
 
     @property
     def loss(self) -> float:

@@ -81,12 +81,14 @@ class TrainerProof(Proof, frozen=True, kw_only=True):
 
     Attributes:
         runs: name -> what to run beside the straight run; a `Skip` if it cannot be tried.
+        then: further runs, which depend on what those showed; none where they end otherwise.
         judge: is given the results by name, and "straight".
         order: of the checks in the document; the basic ones come first.
     """
 
     runs: Runs
     judge: Judge
+    then: Callable[[Trial, Mapping[str, Result]], Mapping[str, Run]] | None = None
     order: int = 50
 
 

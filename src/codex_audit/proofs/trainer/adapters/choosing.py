@@ -57,6 +57,8 @@ def call(factory: Callable[..., Any], session: Session) -> Any:
     given = {name: value for name, value in session.knobs.items() if name in taken}
     if "horizon" in taken:
         given["horizon"] = session.run.horizon
+    if "ranks" in taken:
+        given["ranks"] = session.run.ranks
     directory = session.directory / "work"
     directory.mkdir(parents=True, exist_ok=True)
     return factory(session.run.seed, session.run.device, directory, **given)

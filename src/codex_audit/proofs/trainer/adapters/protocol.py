@@ -43,7 +43,7 @@ class _Driver:
         optional = {"evaluate": "evaluate", "state": "extra"}
         self.abilities = frozenset(
             ability for name, ability in optional.items() if callable(getattr(subject, name, None))
-        )
+        ) | ({"distributed"} if "ranks" in self.knobs else set())
         cited = type(getattr(subject, "trainer", subject))
         names = (*METHODS, "evaluate")
         self.methods = {name: getattr(cited, name, None) for name in names} | {"factory": factory}
@@ -72,8 +72,10 @@ class _Driver:
             losses += self._train(done, point)
             done = max(done, point)
             if point in session.run.evaluate_at:
-                with session.evaluating():
-                    subject.evaluate()
+                with session.evaluating() as tell:
+                    loss = subject.evaluate()
+                    if isinstance(loss, int | float):
+                        tell(float(loss))
             if point in session.run.saves:
                 with session.saving(point) as where:
                     subject.save(where)

@@ -1,0 +1,107 @@
+"""What is done to a run while it saves, and what of its saving is seen."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Audit event -> its arguments that are paths; the last of them names what is changed.
+_EVENTS = {
+    "os.rename": 2,
+    "os.link": 2,
+    "os.symlink": 2,
+    "os.remove": 1,
+    "os.rmdir": 1,
+    "os.mkdir": 1,
+    "os.truncate": 1,
+}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Operations:
+    """Changes to files below `directory` since `begin`, told by Python right before it makes them.
+
+    Those of other languages are not seen; for them there is the limit on a file's size.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.seen: list[str] = []
+        self._below = str(directory) + os.sep
+        self._halt: int | None = None
+        self._active = False
+        self._installed = False
+
+    def begin(self, halt: int | None) -> None:
+        """Count from now on; `halt` is the operation before which the process is killed."""
+        self.seen = []
+        self._halt, self._active = halt, True
+        if not self._installed:
+            self._installed = True
+            sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._active:
+            return
+        if event == "open":
+            path, _, flags = arguments
+            if not isinstance(flags, int) or not flags & _WRITES:
+                return
+            paths, verb = [path], "open"
+        elif event in _EVENTS:
+            paths, verb = list(arguments[: _EVENTS[event]]), event.partition(".")[2]
+        else:
+            return
+        names = [self._name(path) for path in paths]
+        if any(name is None for name in names):
+            return
+        self.seen.append(f"{verb} {' to '.join(map(str, names))}")
+        if self._halt == len(self.seen):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _name(self, path: Any) -> str | None:
+        """The path within the directory; None outside. rmtree tells names beside descriptors."""
+        if not isinstance(path, str | bytes | os.PathLike):
+            return None
+        text = os.fsdecode(path)
+        whole = os.path.abspath(text)  # noqa: PTH100 - a Path resolves links or keeps ".."
+        if whole.startswith(self._below):
+            return whole.removeprefix(self._below)
+        return text if os.sep not in text and not os.path.lexists(whole) else None
+
+
+@contextmanager
+def killed_by_size(asked: tuple[int, int] | None, number: int) -> Iterator[None]:
+    """Let the kernel end this process as it writes byte `size` of any file, as a kill would.
+
+    SIGXFSZ with its default action runs no handler and flushes no buffer, in whatever language
+    the file is written.
+    """
+    if asked is None or asked[0] != number:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (asked[1], hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def kill_later(asked: tuple[int, float] | None, number: int) -> None:
+    """Kill this process `seconds` from now, wherever it is then."""
+    if asked is None or asked[0] != number:
+        return
+    timer = threading.Timer(asked[1], os.kill, (os.getpid(), signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
