@@ -123,6 +123,8 @@ class _Driver:
             # It goes on in the directory that it used before.
             shutil.copytree(where, session.place(0), dirs_exist_ok=True)
             where = session.place(0)
+        elif where is not None:
+            self._trainer.args.output_dir = str(where)
         if where is not None and where.is_dir():
             checkpoint = _part("trainer_utils").get_last_checkpoint(str(where))
         self._trainer.train(resume_from_checkpoint=checkpoint)
@@ -136,6 +138,7 @@ class _Driver:
             if hasattr(callback, "early_stopping_patience"):
                 callback.early_stopping_patience = _NEVER  # a trial says when a run ends
         trainer._save_checkpoint = self._saving(trainer._save_checkpoint)  # noqa: SLF001 - its hook
+        trainer._load_rng_state = self._loading(trainer._load_rng_state)  # noqa: SLF001 - as above
         trainer.evaluate = self._evaluating(trainer.evaluate)
         if self._session.knobs.get("dropout") is False:
             if trainer.model_init is None:
@@ -157,6 +160,17 @@ class _Driver:
                 return save(*args, **kwargs)
 
         return saving
+
+    def _loading(self, load: Callable[..., Any]) -> Callable[..., Any]:
+        """The generators come last, right before the first step: then loading has ended."""
+
+        def loading(*args: Any, **kwargs: Any) -> Any:
+            result = load(*args, **kwargs)
+            if self._session.source is not None and self._session.loaded is None:
+                self._session.has_loaded()
+            return result
+
+        return loading
 
     def _evaluating(self, evaluate: Callable[..., Any]) -> Callable[..., Any]:
         session, trainer = self._session, self._trainer
@@ -181,15 +195,20 @@ def _asking(session: Session) -> Any:
 
     class Asking(_part("trainer_callback").TrainerCallback):  # type: ignore[misc] # it is Any
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            del args
             step = state.global_step
+            wanted = step in run.saves and not self._late(args, state)
             control.should_evaluate = control.should_evaluate or step in run.evaluate_at
-            control.should_save = step in run.saves or (by_itself and control.should_save)
+            control.should_save = wanted or (by_itself and control.should_save)
             control.should_training_stop = control.should_training_stop or step >= run.until
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            del args, state
-            control.should_save = by_itself and control.should_save
+            wanted = state.global_step in run.saves and self._late(args, state)
+            control.should_save = wanted or (by_itself and control.should_save)
+
+        def _late(self, args: Any, state: Any) -> bool:
+            """Whether it saves at an epoch's end, after what else happens there."""
+            ended = state.epoch is not None and float(state.epoch).is_integer()
+            return ended and str(getattr(args.save_strategy, "value", "")) != "steps"
 
     return Asking()
 
