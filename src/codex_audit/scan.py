@@ -1,40 +1,27 @@
-"""The static audit: a tree in, a `Scan` out. Nothing of the tree is imported, run or written."""
+"""The static audit: a tree in, a `Scan` out. Nothing of the tree is imported, run or written.
+
+An audit of the same files by the same rules and settings is not made again but read from the
+user's cache. What makes one is therefore imported only where it is needed.
+"""
 
 from __future__ import annotations
 
-import difflib
 import time
 from datetime import UTC, datetime
-from functools import cache as once
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from codex_audit.capabilities.catalog import deep, load_catalog
-from codex_audit.capabilities.evaluate import evaluate
-from codex_audit.capabilities.extension import full_catalog
-from codex_audit.capabilities.kind import declaration
-from codex_audit.capabilities.match import Findings
-from codex_audit.capabilities.probes import Probes
-from codex_audit.capabilities.survey import survey
-from codex_audit.diagnosis import Failure, capture
-from codex_audit.outcome import CapturedError
+import msgspec
+
 from codex_audit.provenance import provenance
-from codex_audit.records import RepoMap, Scan
-from codex_audit.reproducibility import checklist, checklist_signals
-from codex_audit.settings import Settings, SettingsError
+from codex_audit.scan_key import scan_key
 from codex_audit.tree.cache import user_cache
-from codex_audit.tree.facts import collapse
 from codex_audit.tree.files import list_tree
-from codex_audit.tree.reading import shown_path, shown_text, snippet_of, text_lines, text_of
-from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from codex_audit.capabilities.catalog import Catalog
-    from codex_audit.capabilities.model import Signal
-    from codex_audit.tree.files import Tree
+    from codex_audit.records import Scan
+    from codex_audit.settings import Settings
 
 
 def scan(
@@ -64,167 +51,29 @@ def scan(
         what = "not a directory" if root.exists() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
     started, clock = datetime.now(UTC), time.monotonic()
-    catalog = full_catalog(home or root, settings.catalog)
-    _check_declared(catalog, settings, home or root)
     cache = user_cache(root.resolve()) if cached else None
     known = cache.contents(root.resolve()) if cache else {}
     tree = list_tree(root, settings.exclude, known)
-    declared = [declaration(settings.kind)] if settings.kind else []
-    probes = _probes(catalog, declared)
-    files = survey(tree, probes, cache)
+    key = scan_key(tree, settings) if cache else None
+    found = cache.scan(key) if cache and key else None
+    if found is None:
+        from codex_audit.static_audit import static_audit  # noqa: PLC0415 - see above
+
+        found, lasting = static_audit(tree, settings, home or root, cache)
+        if cache and key and lasting:
+            cache.keep_scan(key, found)
+    else:
+        at = started.strftime("%Y-%m-%dT%H:%M:%SZ")
+        errors = tuple(msgspec.structs.replace(error, at=at) for error in found.errors)
+        found = msgspec.structs.replace(found, errors=errors)
     if cache and tree.contents != known:
         cache.keep_contents(tree.root, tree.contents)
-    findings = Findings(probes, files)
-    snippet = _snippets(tree)
-    verdicts = evaluate(
-        catalog,
-        findings,
-        files,
-        root=tree.root,
-        snippet=snippet,
-        not_applicable=settings.not_applicable,
-        present=_configured(settings),
-        kind=settings.kind,
+    made = provenance(
+        tree=tree,
+        tools={},
+        device="cpu",
+        started=started,
+        seconds=time.monotonic() - clock,
+        command=command,
     )
-    mapped = repo_map(tree, files)
-    return Scan(
-        project=shown_path(settings.project or tree.root.name or str(tree.root)),
-        catalog_version=catalog.version,
-        trains=verdicts.trains,
-        kind=verdicts.kind,
-        repo_map=mapped,
-        capabilities=verdicts.capabilities,
-        reproducibility=checklist(
-            findings, files, verdicts.capabilities, trains=verdicts.trains, snippet=snippet
-        ),
-        errors=(*_listing_errors(tree), *_unparsed_error(mapped, tree), *verdicts.errors),
-        provenance=provenance(
-            tree=tree,
-            tools={},
-            device="cpu",
-            started=started,
-            seconds=time.monotonic() - clock,
-            command=command,
-        ),
-    )
-
-
-def _snippets(tree: Tree) -> Callable[[str, int], str]:
-    @lru_cache(maxsize=64)
-    def lines(path: str) -> list[str]:
-        try:
-            return text_lines(text_of(path, tree.read(path)))
-        except OSError:
-            return []  # gone since it was read: its line is known, its text is not
-
-    def snippet(path: str, line: int) -> str:
-        text = lines(path)
-        return snippet_of(text[line - 1]) if 0 < line <= len(text) else ""
-
-    return snippet
-
-
-def _listing_errors(tree: Tree) -> list[CapturedError]:
-    """What could not be listed: a repository that git cannot read, directories without access."""
-    found = []
-    if tree.git_problem:
-        found.append(
-            (
-                tree.git_problem,
-                "the files were found without git, obeying `.gitignore` files only",
-                "make `git status` work in this directory",
-            )
-        )
-    if tree.unreadable:
-        shown = ", ".join(tree.unreadable[:5])
-        count = len(tree.unreadable)
-        found.append(
-            (
-                f"{count} director{'ies' if count > 1 else 'y'} could not be read: {shown}",
-                "this user may not list them, or they are gone",
-                "give this user read access, or exclude them in the settings",
-            )
-        )
-    return [
-        CapturedError(
-            phase=2,
-            step="repository_mapping",
-            message=shown_text(collapse(message)),
-            context="listing the files of the tree; what was found was audited",
-            diagnosis=diagnosis,
-            remedy=remedy,
-            at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        )
-        for message, diagnosis, remedy in found
-    ]
-
-
-def _unparsed_error(mapped: RepoMap, tree: Tree) -> list[CapturedError]:
-    """One captured error for all files that could not be read or parsed, naming them."""
-    if not mapped.unparsed:
-        return []
-    shown = ", ".join(f"{file.path}:{file.line} ({file.reason})" for file in mapped.unparsed[:5])
-    more = f" and {len(mapped.unparsed) - 5} more" if len(mapped.unparsed) > 5 else ""  # noqa: PLR2004
-    count = len(mapped.unparsed)
-    message = f"{count} file{'s' if count > 1 else ''} could not be read or parsed: {shown}{more}"
-    return [
-        capture(
-            Failure("SyntaxError", message),
-            phase=2,
-            step="repository_mapping",
-            context=f"reading {mapped.files} files; the rest of them was audited",
-            root=tree.root,
-        )
-    ]
-
-
-def _configured(settings: Settings) -> tuple[str, ...]:
-    """The subjects that settings say are there: what stands trial exists."""
-    trainer = ("training", "model") if settings.trainer.factory else ()
-    return (*trainer, *(("tokenizer",) if settings.tokenizer.path else ()))
-
-
-def _probes(catalog: Catalog, declared: Sequence[Signal]) -> Probes:
-    """What is asked of each file; made once for the shipped catalog alone."""
-    if catalog is load_catalog() and not declared:
-        return _shipped_probes()
-    return Probes([*catalog.signals(), *declared, *deep(checklist_signals())])
-
-
-@once
-def _shipped_probes() -> Probes:
-    return Probes([*load_catalog().signals(), *deep(checklist_signals())])
-
-
-def _check_declared(catalog: Catalog, settings: Settings, root: Path) -> None:
-    _check_kind(catalog, settings, root)
-    for key in settings.not_applicable:
-        capability, _, criterion = key.partition(".")
-        rule = catalog.capabilities.get(capability)
-        if rule is None or (criterion and criterion not in rule.criteria):
-            raise SettingsError(
-                f"{root / 'pyproject.toml'}: [tool.codex-audit] not-applicable.{key!r}: no such "
-                "capability or criterion; `codex-audit explain` lists them"
-            )
-
-
-def _check_kind(catalog: Catalog, settings: Settings, root: Path) -> None:
-    if settings.kind is None:
-        return
-    place = f"{root / 'pyproject.toml'}: [tool.codex-audit] kind: {settings.kind!r}"
-    rule = catalog.kinds.get(settings.kind)
-    if rule is None:
-        near = difflib.get_close_matches(settings.kind, catalog.kinds, n=1)
-        known = f"known kinds: {', '.join(catalog.kinds)}"
-        raise SettingsError(
-            f"{place} is no kind; " + (f"did you mean {near[0]!r}? {known}" if near else known)
-        )
-    for key, subjects in (
-        ("trainer.factory", ("training", "model") if settings.trainer.factory else ()),
-        ("tokenizer.path", ("tokenizer",) if settings.tokenizer.path else ()),
-    ):
-        for subject in subjects:
-            if subject in rule.without:
-                raise SettingsError(
-                    f"{place} is a kind without {subject}, but {key} is set; leave one of them out"
-                )
+    return msgspec.structs.replace(found, provenance=made)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import git
 
-from codex_audit import scan as scan_module
+from codex_audit import static_audit
 from codex_audit.capabilities import survey as survey_module
 from codex_audit.capabilities.frameworks import Frameworks, Provided
 from codex_audit.records import Answer, Status
@@ -275,7 +275,7 @@ def test_a_file_that_vanishes_while_it_is_audited(
         (root / "gone.py").unlink()
         return facts
 
-    monkeypatch.setattr(scan_module, "survey", then_delete)
+    monkeypatch.setattr(static_audit, "survey", then_delete)
     found = audit(root)
     saved = found.capabilities["checkpointing_resume"].criteria["optimizer_state_saved"]
     assert (str(saved.evidence[0]), saved.evidence[0].snippet) == ("train.py:13", "")

@@ -17,14 +17,13 @@ import msgspec
 from codex_audit.capabilities.catalog import Catalog, CatalogError, load_catalog
 from codex_audit.capabilities.model import CapabilityRule
 from codex_audit.capabilities.rule_file import RuleFile, read_rule_file, wrong
+from codex_audit.scan_key import GROUP
 from codex_audit.tree.reading import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from importlib.metadata import EntryPoint
-
-GROUP = "codex_audit.catalog"
 
 
 def full_catalog(root: Path, named: Sequence[str]) -> Catalog:

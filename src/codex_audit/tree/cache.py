@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.records import Scan
 from codex_audit.tree.facts import Found
 from codex_audit.tree.files import Content
 
@@ -53,6 +54,19 @@ class Cache:
     def put(self, found: Mapping[bytes, Found]) -> None:
         """Keep `found`, all of it or nothing; nothing where the cache cannot be written."""
         self._put([(key, _ENCODER.encode(value), _today()) for key, value in found.items()])
+
+    def scan(self, key: bytes) -> Scan | None:
+        """The whole audit that was kept under `key`; none where there is none."""
+        rows = self._rows([key])
+        try:
+            return msgspec.msgpack.decode(rows[0][1], type=Scan) if rows else None
+        except msgspec.MsgspecError as error:
+            self._forget(error)
+            return None
+
+    def keep_scan(self, key: bytes, made: Scan) -> None:
+        """Keep a whole audit."""
+        self._put([(key, _ENCODER.encode(made), _today())])
 
     def text(self, name: str) -> bytes | None:
         """What was kept under a name; none where nothing was."""

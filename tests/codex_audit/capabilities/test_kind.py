@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from codex_audit import scan as scan_module
+from codex_audit import static_audit
 from codex_audit.capabilities import catalog as catalog_module
 from codex_audit.capabilities.catalog import Catalog, CatalogError, load_catalog
 from codex_audit.capabilities.model import KindRule, Signal
@@ -93,7 +93,7 @@ def test_an_inferred_kind_changes_no_answer(
     full = load_catalog()
     last = {KINDS[-1]: msgspec.structs.replace(full.kinds[KINDS[-1]], without=())}
     bare = msgspec.structs.replace(full, kinds=last)
-    monkeypatch.setattr(scan_module, "full_catalog", lambda *_: bare)
+    monkeypatch.setattr(static_audit, "full_catalog", lambda *_: bare)
     assert answers(audit(root)) == answers(with_kinds)
 
 
@@ -158,7 +158,7 @@ def test_what_the_kind_was_inferred_from_does_not_outlive_the_declaration(
     )
     quiet = KindRule(title="Quiet", means="quiet", met=CALL, without=("training",))
     kinds = {"data": asked, "quiet": quiet, **load_catalog().kinds}
-    monkeypatch.setattr(scan_module, "full_catalog", lambda *_: with_kinds(kinds))
+    monkeypatch.setattr(static_audit, "full_catalog", lambda *_: with_kinds(kinds))
     found = declared(make_repository, "quiet", {"train.py": TRAINER.read_text()})
     dataset = found.capabilities["data_handling"].criteria["dataset_code"]
     assert dataset.answer is Answer.NOT_APPLICABLE  # it had data only as what trains
@@ -283,8 +283,9 @@ def test_a_rule_that_fails_is_captured_and_leaves_the_answers(
     full = load_catalog()
     broken = KindRule(title="Broken", means="broken", met=(Signal(call="*", value="("),))
     kinds = {"broken": broken, **full.kinds}
-    monkeypatch.setattr(scan_module, "full_catalog", lambda *_: with_kinds(kinds))
-    found = audit(root)
+    monkeypatch.setattr(static_audit, "full_catalog", lambda *_: with_kinds(kinds))
+    # The key of an audit knows of no patched catalog.
+    found = scan(root, load_settings(root), cached=False)
     assert found.kind.id == "unknown"
     assert found.kind.reason.startswith("its rule failed: ")
     assert [error.context for error in found.errors] == ["the rules of the kinds of repository"]

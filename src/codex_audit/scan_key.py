@@ -1,0 +1,48 @@
+"""By what a whole audit is known again: the files, the rules, the settings, and who reads."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from functools import cache as once
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from codex_audit.settings import Settings
+    from codex_audit.tree.files import Tree
+
+# The group in which installed packages add rules.
+GROUP = "codex_audit.catalog"
+# What of this package an audit is made by; the gates, the proofs and the report are not.
+_PARTS = (".", "tree", "capabilities", "capabilities/frameworks", "causes")
+
+
+def scan_key(tree: Tree, settings: Settings) -> bytes | None:
+    """The key of the audit of `tree` under `settings`; None where it is better made anew.
+
+    That is where rules come from files of others, or where not all of the tree could be listed.
+    """
+    if settings.catalog or tree.git_problem or tree.unreadable or entry_points(group=GROUP):
+        return None
+    digest = hashlib.blake2b(b"scan\0", key=_program(), digest_size=24)
+    digest.update(str(tree.root).encode("utf-8", "surrogateescape"))
+    digest.update(msgspec.msgpack.encode(settings))
+    for file in tree.files:
+        line = f"{file.path}\0{file.role}\0{file.size}\0{tree.blob(file.path)}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return b"scan\0" + digest.digest()
+
+
+@once
+def _program() -> bytes:
+    home = Path(__file__).parent
+    digest = hashlib.sha256(sys.version.encode())
+    for part in _PARTS:
+        for source in sorted((home / part).iterdir()):
+            if source.suffix in {".py", ".toml", ".json"}:
+                digest.update(f"{part}/{source.name}\0".encode() + source.read_bytes())
+    return digest.digest()
