@@ -1,0 +1,1 @@
+"""Subjects with one defect each, and the proofs that must catch them."""
