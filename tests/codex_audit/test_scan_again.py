@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from codex_audit import static_audit
+from codex_audit.capabilities.evaluate import evaluate
 from codex_audit.scan import scan
 from codex_audit.settings import Settings
 
@@ -36,7 +37,7 @@ torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, "
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry for each audit that was really made."""
     seen: list[str] = []
-    good = static_audit.survey
+    good = survey_module.survey
 
     def counted(*arguments: object) -> object:
         seen.append("made")
@@ -94,7 +95,7 @@ def test_a_rule_that_crashed_is_asked_again(
     make_repository: Make, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_repository({"train.py": TRAIN})
-    good = static_audit.evaluate
+    good = evaluate
 
     def crashed(*arguments: object, **more: object) -> object:
         verdicts = good(*arguments, **more)  # type: ignore[arg-type]
@@ -118,7 +119,7 @@ def test_a_line_that_could_not_be_shown_is_read_again(
     make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_repository({"train.py": TRAIN})
-    good = static_audit.survey
+    good = survey_module.survey
 
     def then_move(*arguments: object) -> object:
         found = good(*arguments)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import random
 import time
 
 import torch
+
 from mutants.trainer.plain import Plain
 
 
