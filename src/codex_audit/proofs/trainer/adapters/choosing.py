@@ -2,7 +2,7 @@
 
 An adapter is a module of this package with
 
-    LIBRARY: the library whose objects it drives, or "" for none;
+    LIBRARY: the library whose objects it drives, several of a kind as a tuple, or "" for none;
     prepare(session): a context manager around the call of the factory;
     adapt(made, factory, session): a `Driver`, or None where `made` is not its kind.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -32,15 +33,19 @@ def make_driver(factory: Callable[..., Any], name: str, session: Session) -> tup
     Raises:
         TypeError: nobody can; the message says what a subject is.
     """
-    adapters = _adapters(factory)
-    with ExitStack() as around:
-        for adapter in adapters.values():
-            around.enter_context(adapter.prepare(session))
-        made = call(factory, session)
-        for title, adapter in adapters.items():
-            driver = adapter.adapt(made, factory, session)
-            if driver is not None:
-                return title, driver
+    adapters: dict[str, ModuleType] = {}
+    made = None
+    # The factory may import a library that its own module does not name: then it is called again.
+    while (found := _adapters(factory)).keys() != adapters.keys():
+        adapters = found
+        with ExitStack() as around:
+            for adapter in adapters.values():
+                around.enter_context(adapter.prepare(session))
+            made = call(factory, session)
+            for title, adapter in adapters.items():
+                driver = adapter.adapt(made, factory, session)
+                if driver is not None:
+                    return title, driver
     from codex_audit.proofs.trainer.subject import METHODS  # noqa: PLC0415 - only for the message
 
     missing = [method for method in METHODS if not callable(getattr(made, method, None))]
@@ -83,10 +88,20 @@ def _adapters(factory: Callable[..., Any]) -> dict[str, ModuleType]:
         if info.name == "choosing":
             continue
         module = importlib.import_module(f"{PACKAGE}.{info.name}")
-        library = module.LIBRARY
-        if not library or library in sys.modules or (library in text and find_spec(library)):
+        libraries = module.LIBRARY if isinstance(module.LIBRARY, tuple) else (module.LIBRARY,)
+        if any(not library or _used(library, text) for library in libraries):
             found[info.name] = module
     return dict(sorted(found.items(), key=lambda item: not item[1].LIBRARY))
+
+
+def _used(library: str, text: str) -> bool:
+    top = library.partition(".")[0]
+    if library in sys.modules:
+        return True
+    if not re.search(rf"^\s*(from|import) +{top}\b", text, re.MULTILINE) or not find_spec(top):
+        return False
+    importlib.import_module(library)
+    return True
 
 
 def _text_of(factory: Callable[..., Any]) -> str:

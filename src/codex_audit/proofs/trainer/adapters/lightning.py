@@ -1,0 +1,373 @@
+"""Lightning's Trainer, of `lightning.pytorch` or `pytorch_lightning`, as it is.
+
+The factory returns `(trainer, module)`, then what `trainer.fit` takes beside the module: training
+and validation loaders, or a data module. What the trial sets goes through the Trainer's own
+arguments as it is made: what a proof asks for wins over the factory's; what only keeps a trial
+short and quiet, no progress bar and no logger, yields to it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import shutil
+import sys
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from codex_audit.proofs.trainer import loaders
+from codex_audit.proofs.trainer.adapters.choosing import knobs_of
+from codex_audit.proofs.trainer.own_tensors import OwnTensors
+from codex_audit.proofs.trainer.session import UnableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from codex_audit.proofs.trainer.session import Session
+
+LIBRARY = ("lightning.pytorch", "pytorch_lightning")
+
+_KNOBS = {"dropout", "keep", "precision", "save_every", *loaders.KNOBS}
+_AUTOMATIC = {"accumulate", "clip_norm"}  # what a manual optimization does itself
+_PRECISIONS = {"fp16": "16-mixed", "bf16": "bf16-mixed", "fp32": "32-true"}
+_NEVER = 10**9
+_ENDING = ".ckpt"
+# Where a proof's evidence may lie, in the order of looking: what the module's own class overrides.
+_CITED = {
+    "train": ("training_step",),
+    "save": ("on_save_checkpoint", "training_step"),
+    "load": ("on_load_checkpoint", "training_step"),
+    "evaluate": ("validation_step",),
+}
+
+
+@contextmanager
+def prepare(session: Session) -> Iterator[None]:
+    """Let every Trainer and loader made meanwhile take the trial's settings."""
+    with ExitStack() as around:
+        around.enter_context(loaders.remade(session.knobs))
+        for package in _packages():
+            around.enter_context(_settled(package, session))
+        yield
+
+
+def adapt(made: Any, factory: Callable[..., Any], session: Session) -> _Driver | None:
+    """A driver of `(trainer, module, *data)`.
+
+    Raises:
+        TypeError: there is a trainer, but not its module in second place.
+    """
+    parts = made if isinstance(made, tuple) else (made,)
+    package = next((p for p in _packages() if parts and isinstance(parts[0], p.Trainer)), None)
+    if package is None:
+        return None
+    if len(parts) == 1 or not isinstance(parts[1], package.LightningModule):
+        given = type(parts[1]).__name__ if len(parts) > 1 else "nothing"
+        raise TypeError(
+            "the factory of a lightning Trainer returns (trainer, module), then its loaders or "
+            f"data module unless the module has them; after the trainer came {given}"
+        )
+    return _Driver(package, parts, factory, session)
+
+
+def _packages() -> list[Any]:
+    return [sys.modules[name] for name in LIBRARY if name in sys.modules]
+
+
+@contextmanager
+def _settled(package: Any, session: Session) -> Iterator[None]:
+    original = package.Trainer.__init__
+
+    def initialised(trainer: Any, *args: Any, **kwargs: Any) -> None:
+        original(trainer, *args, **_arguments(package, session, kwargs))
+
+    package.Trainer.__init__ = initialised
+    try:
+        yield
+    finally:
+        package.Trainer.__init__ = original
+
+
+def _arguments(package: Any, session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The Trainer's arguments: what a proof asks for, then the factory's, then ours."""
+    run, knobs = session.run, session.knobs
+    callbacks = given.get("callbacks") or []
+    several = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    keeps = any(isinstance(each, _of(package, "callbacks").Checkpoint) for each in several)
+    ours: dict[str, Any] = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": keeps,
+        "default_root_dir": str(session.directory / "work"),
+        "accelerator": "cpu" if run.device == "cpu" else "gpu",
+        "devices": 1,
+    }
+    asked: dict[str, Any] = {}
+    epochs = given.get("max_epochs")
+    if epochs not in {None, -1}:  # at most; `_fit_epochs` lowers it where it can
+        asked["max_epochs"] = max(epochs, run.horizon)
+    if epochs in {None, -1} or given.get("max_steps", -1) != -1:
+        asked["max_steps"] = run.horizon
+    if run.ranks > 1:
+        asked |= {"devices": run.ranks, "strategy": given.get("strategy", "ddp")}
+    if "accumulate" in knobs:
+        asked["accumulate_grad_batches"] = knobs["accumulate"]
+    if "clip_norm" in knobs:
+        asked |= {"gradient_clip_val": knobs["clip_norm"], "gradient_clip_algorithm": "norm"}
+    if "evaluate_every" in knobs:
+        every = knobs["evaluate_every"]
+        asked |= {"val_check_interval": every, "check_val_every_n_epoch": None}
+        asked |= {} if every else {"val_check_interval": None, "limit_val_batches": 0}
+    if "precision" in knobs:
+        asked["precision"] = _PRECISIONS.get(str(knobs["precision"]), knobs["precision"])
+        if (str(knobs["precision"]), run.device) == ("fp16", "cpu"):
+            raise UnableError("Lightning uses bf16 where fp16 is asked for on a CPU")
+    if knobs.get("save_every"):
+        others = [each for each in several if not isinstance(each, _kept(package))]
+        asked |= {"enable_checkpointing": True, "callbacks": [*others, _keeper(package, session)]}
+    return {**ours, **given, **asked}
+
+
+def _of(package: Any, part: str) -> Any:
+    return importlib.import_module(f"{package.__name__}.{part}")
+
+
+def _kept(package: Any) -> Any:
+    return _of(package, "callbacks").ModelCheckpoint
+
+
+def _keeper(package: Any, session: Session) -> Any:
+    """The library's own callback, saving every few steps and keeping the newest."""
+    knobs = session.knobs
+    return _kept(package)(
+        # As many users write it: what compares paths as text must stand it.
+        dirpath=f"./{os.path.relpath(session.place(0))}/",
+        filename="{step}",
+        every_n_train_steps=knobs["save_every"],
+        monitor="step",
+        mode="max",
+        save_top_k=knobs.get("keep") or -1,
+    )
+
+
+class _Driver:
+    def __init__(
+        self, package: Any, parts: Any, factory: Callable[..., Any], session: Session
+    ) -> None:
+        self._trainer, self._module, *self._data = parts
+        self._package = package
+        self._session = session
+        self._own = OwnTensors(SimpleNamespace(model=self._module), package.__name__.split(".")[0])
+        evaluates = self._evaluates()
+        self.knobs = (
+            knobs_of(factory)
+            | _KNOBS
+            | (_AUTOMATIC if self._module.automatic_optimization else set())
+            | ({"evaluate_every"} if evaluates else set())
+        )
+        self.abilities = frozenset(
+            {
+                "distributed",
+                *(["evaluate"] if evaluates else ()),
+                *(["extra"] if self.extra() else ()),
+            }
+        )
+        self.methods = {name: _cited(self._module, names) for name, names in _CITED.items()}
+        self.methods["factory"] = factory
+
+    def models(self) -> list[nn.Module]:
+        """The LightningModule."""
+        return [self._module]
+
+    def extra(self) -> dict[str, Tensor]:
+        """What callbacks and the module keep beside weights, and the callbacks' counters."""
+        found = self._own.of("module", self._module)
+        for callback in self._trainer.callbacks:
+            if isinstance(callback, _of(self._package, "callbacks").Checkpoint):
+                continue  # it tells of files, which lie elsewhere in each process
+            name = type(callback).__name__
+            found |= self._own.of(name, callback)
+            state = callback.state_dict()
+            found |= self._own.numbers(name, state)
+            held = {**state, **vars(callback)}.items()
+            found |= {f"{name}.{key}": value for key, value in held if isinstance(value, Tensor)}
+            for key, value in held:
+                if isinstance(value, nn.Module) and value is not self._module:
+                    inner = value.state_dict()
+                    found |= {f"{name}.{key}.{title}": each for title, each in inner.items()}
+        return found
+
+    def order(self) -> None:
+        """The sampler tells."""
+
+    def go(self) -> list[float]:
+        """Fit, from the checkpoint if there is one; a last callback saves and ends it."""
+        session, trainer = self._session, self._trainer
+        self._fit_epochs()
+        trainer.callbacks.append(_asking(self._package, session))
+        _watch_evaluations(trainer, session)
+        _tell_loaded(trainer, session)
+        if session.knobs.get("save_every"):
+            _watch_saves(trainer, session)
+        names = ("train_dataloaders", "val_dataloaders")
+        data = dict(zip(names, self._data, strict=False))
+        if self._data and isinstance(self._data[0], self._package.LightningDataModule):
+            data = {"datamodule": self._data[0]}
+        with loaders.remade(session.knobs):
+            trainer.fit(self._module, **data, ckpt_path=_checkpoint(session))
+        return []
+
+    def _evaluates(self) -> bool:
+        base = self._package.LightningModule
+        if type(self._module).validation_step is base.validation_step:
+            return False
+        holders = (self._module, *self._data[:1])
+        own = any(_overrides(holder, self._package) for holder in holders)
+        return own or len(self._data) > 1
+
+    def _fit_epochs(self) -> None:
+        """As many epochs as the horizon has, where the factory's Trainer counts epochs."""
+        trainer = self._trainer
+        length = getattr(type(self._data[0]), "__len__", None) if self._data else None
+        if trainer.max_steps != -1 or length is None:
+            return
+        try:
+            batches = length(self._data[0])
+        except TypeError:  # a loader of an IterableDataset
+            return
+        steps = math.ceil(batches / trainer.accumulate_grad_batches)
+        if steps:
+            trainer.fit_loop.max_epochs = math.ceil(self._session.run.horizon / steps)
+
+
+def _overrides(holder: Any, package: Any) -> bool:
+    """Whether a module or data module has validation data of its own."""
+    bases = (package.LightningModule, package.LightningDataModule)
+    return any(
+        isinstance(holder, base) and type(holder).val_dataloader is not base.val_dataloader
+        for base in bases
+    )
+
+
+def _asking(package: Any, session: Session) -> Any:
+    """A callback, the last of all, that saves where ModelCheckpoint would and ends the run."""
+    run, knobs = session.run, session.knobs
+
+    class Asking(package.Callback):  # type: ignore[misc] # it is Any
+        done = 0
+
+        def on_fit_start(self, trainer: Any, module: Any) -> None:
+            if knobs.get("dropout") is False:
+                _still(module)
+            for callback in trainer.callbacks:
+                if hasattr(callback, "patience"):
+                    callback.patience = _NEVER  # a trial says when a run ends
+
+        def on_train_start(self, trainer: Any, module: Any) -> None:
+            del module
+            self.done = trainer.global_step
+            for loader in tree_leaves(trainer.train_dataloader):
+                loaders.require_obedience(loader, knobs)
+            led = any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs)
+            if led and (run.evaluate_at or "evaluate_every" in knobs):
+                raise UnableError("a metric leads the learning rate: evaluations are to change it")
+
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            step = trainer.global_step
+            if step == self.done:  # inside an accumulation window
+                return
+            self.done = step
+            if step in run.saves:
+                with session.saving(step) as where:
+                    trainer.save_checkpoint(str(where / f"step={step}{_ENDING}"))
+            if step >= run.until:
+                # As if max_steps had been reached; `should_stop` would evaluate once more.
+                trainer.fit_loop.epoch_loop.max_steps = step
+
+    return Asking()
+
+
+def _watch_saves(trainer: Any, session: Session) -> None:
+    """Look at the saves that the library's own callback makes."""
+    save = trainer.save_checkpoint
+
+    def saved(filepath: Any, *args: Any, **kwargs: Any) -> None:
+        if trainer.global_step in session.run.saves:
+            save(filepath, *args, **kwargs)
+            return
+        with session.saving(trainer.global_step):
+            save(filepath, *args, **kwargs)
+
+    trainer.save_checkpoint = saved
+
+
+def _watch_evaluations(trainer: Any, session: Session) -> None:
+    """Have a validation where one is asked for, and look before and after it."""
+    asked = session.run.evaluate_at
+    if not asked:
+        return
+    epoch_loop = trainer.fit_loop.epoch_loop
+    validation = epoch_loop.val_loop
+    run, should = validation.run, epoch_loop._should_check_val_fx  # noqa: SLF001 - nothing public
+
+    def evaluated(*args: Any, **kwargs: Any) -> Any:
+        if trainer.sanity_checking or trainer.global_step not in asked:
+            return run(*args, **kwargs)
+        with session.evaluating():
+            return run(*args, **kwargs)
+
+    def due(*args: Any, **kwargs: Any) -> bool:
+        inside = epoch_loop._should_accumulate()  # noqa: SLF001 - as above
+        wanted = trainer.global_step in asked and not inside and not epoch_loop.restarting
+        return bool(should(*args, **kwargs)) or wanted
+
+    validation.run = evaluated
+    epoch_loop._should_check_val_fx = due  # noqa: SLF001 - as above
+
+
+def _tell_loaded(trainer: Any, session: Session) -> None:
+    """Tell when the library has restored all that it restores, before it fetches data."""
+    connector = trainer._checkpoint_connector  # noqa: SLF001 - no hook comes so early
+    original = connector.resume_end
+
+    def resumed() -> None:
+        original()
+        if session.source is not None and session.loaded is None:
+            session.has_loaded()
+
+    connector.resume_end = resumed
+
+
+def _checkpoint(session: Session) -> str | None:
+    """What to resume from: the newest, as `ckpt_path="last"` would, of several."""
+    where = session.source
+    if where is not None and not session.run.apart:
+        # It goes on in the directory that it used before.
+        shutil.copytree(where, session.place(0), dirs_exist_ok=True)
+        where = session.place(0)
+    found = [] if where is None else list(where.rglob(f"*{_ENDING}"))
+    return str(max(found, key=lambda path: path.stat().st_mtime_ns)) if found else None
+
+
+def _cited(module: Any, names: tuple[str, ...]) -> object:
+    """The first of the methods that the module's own class has; the first of all if none."""
+    found = [getattr(type(module), name, None) for name in names]
+    top = {name.partition(".")[0] for name in LIBRARY}
+    own = (f for f in found if str(getattr(f, "__module__", "")).partition(".")[0] not in top)
+    return next(own, found[0])
+
+
+def _still(module: nn.Module) -> None:
+    """Turn off every dropout, whether it is a module or a number that a forward reads."""
+    for holder in module.modules():
+        for name, value in list(vars(holder).items()):
+            if "drop" in name and isinstance(value, float):
+                setattr(holder, name, 0.0)
+        if isinstance(holder, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - nothing public
+            holder.p = 0.0
