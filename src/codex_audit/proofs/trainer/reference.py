@@ -105,6 +105,7 @@ class Settings:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     dropout: bool = True
     keep: int | None = 3
+    keep_best: bool = True
     ranks: int = 1
 
 
@@ -188,7 +189,9 @@ class ReferenceSubject:
         if directory not in self._stores:
             kind = ShardedStore if self._settings.ranks > 1 else CheckpointStore
             self._stores[directory] = kind(
-                directory, keep_last=self._settings.keep, metric="eval_loss"
+                directory,
+                keep_last=self._settings.keep,
+                metric="eval_loss" if self._settings.keep_best else None,
             )
         return self._stores[directory]
 
@@ -219,6 +222,7 @@ def create(  # noqa: PLR0913 - each parameter is a setting that proofs may ask f
     precision: Literal["fp32", "bf16", "fp16"] = Settings.precision,
     dropout: bool = Settings.dropout,
     keep: int | None = Settings.keep,
+    keep_best: bool = Settings.keep_best,
     ranks: int = Settings.ranks,
 ) -> ReferenceSubject:
     """The factory of the reference subject."""
@@ -232,6 +236,7 @@ def create(  # noqa: PLR0913 - each parameter is a setting that proofs may ask f
         precision=precision,
         dropout=dropout,
         keep=keep,
+        keep_best=keep_best,
         ranks=ranks,
     )
     return ReferenceSubject(seed, device, settings)

@@ -172,6 +172,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it came to its own end, without an exception."""
         return self.exit_code == 0 and self.failure is None and not self.skip
 
+    @property
+    def ending(self) -> str:
+        """How it ended, to follow "the run"."""
+        if self.failure is not None:
+            words = (self.failure.message.strip() or "no message").splitlines()[0]
+            return f"ended with {self.failure.type}: {words}"
+        if self.exit_code < 0:
+            return f"was killed by signal {-self.exit_code}"
+        return f"ended with code {self.exit_code}" if self.exit_code else "came to its end"
+
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the subject before the proofs ask for runs.

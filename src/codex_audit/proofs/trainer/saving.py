@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ _EVENTS = {
     "os.truncate": 1,
 }
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_QUIET, _PATIENCE = 0.1, 10
 
 
 class Operations:
@@ -47,6 +50,16 @@ class Operations:
         if not self._installed:
             self._installed = True
             sys.addaudithook(self._hook)
+
+    def settle(self) -> None:
+        """Wait until nothing more changes, where another thread or process may be at work."""
+        if threading.active_count() == 1 and not multiprocessing.active_children():
+            return
+        for _ in range(_PATIENCE):
+            before = len(self.seen)
+            time.sleep(_QUIET)
+            if len(self.seen) == before:
+                return
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._active:

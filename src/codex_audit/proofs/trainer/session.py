@@ -121,6 +121,9 @@ class Session:
         number = len(self.saves) + 1
         where = self.place(step)
         self.finish_save()
+        faults = (self.run.halt_save, self.run.break_save, self.run.stop_save)
+        if any(fault and fault[0] == number for fault in faults):
+            self._operations.settle()  # the save before may still be written in the background
         halt = self.run.halt_save
         self._operations.begin(halt[1] if halt and halt[0] == number else None)
         kill_later(self.run.stop_save, number)

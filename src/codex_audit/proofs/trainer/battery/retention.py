@@ -1,0 +1,261 @@
+"""Checkpoints are kept as promised: the last is there, the best too, and never none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codex_audit.proofs.trainer.runs import Faults
+from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from codex_audit.proofs.trainer.runs import Knob, Result, Run
+    from codex_audit.proofs.trainer.trace import State
+    from codex_audit.proofs.trainer.trial import Measured, Trial
+
+_KEEP = 2
+_LONG, _SHORT = (2, 5, 9, 10, 11), (1, 2)  # names that are compared as texts put 10 before 9
+_FURTHER = 2  # steps between saves of the run that goes on
+
+
+def runs(trial: Trial) -> dict[str, Run] | Skip:
+    """Many saves into one place, told as a relative path; a run that goes on there, and another."""
+    saves = _saves(trial)
+    if saves[-1] + _FURTHER + 1 > trial.steps:
+        return Skip(f"a trial of {trial.steps} steps is too short")
+    kept = _run(trial, saves, _keeping(trial, _KEEP))
+    onward = _onward(trial, kept)
+    asked = {"kept": kept, "onward": onward, "last": _resumed(trial, onward)}
+    if "keep" in trial.subject.knobs:
+        one = _run(trial, saves, _keeping(trial, 1))
+        broken = _onward(trial, one, break_save=(1, 0))
+        asked |= {"one": one, "broken": broken, "after broken": _resumed(trial, broken)}
+    if {"keep", "keep_best"} <= trial.subject.knobs and "evaluate" in trial.subject.abilities:
+        best = _run(trial, saves, _keeping(trial, 1, keep_best=True), worse=True)
+        asked |= {"best": best, "from best": _resumed(trial, best)}
+    return asked
+
+
+def _saves(trial: Trial) -> tuple[int, ...]:
+    return _LONG if trial.steps > _LONG[-1] + _FURTHER else _SHORT
+
+
+def _keeping(trial: Trial, keep: int, *, keep_best: bool = False) -> dict[str, Knob]:
+    """Settings; without evaluations there is no best one to be kept besides."""
+    asked = {"keep": keep, "keep_best": keep_best, "evaluate_every": None}
+    return {name: value for name, value in asked.items() if name in trial.subject.knobs}
+
+
+def _run(
+    trial: Trial, saves: tuple[int, ...], knobs: Mapping[str, Knob], *, worse: bool = False
+) -> Run:
+    run = trial.run(
+        saves=saves,
+        until=saves[-1],
+        apart=False,
+        relative=True,
+        evaluate_at=saves if worse else (),
+        faults=Faults(worsen_from=saves[len(saves) // 2]) if worse else Faults(),
+    )
+    return run.with_knobs(**knobs)
+
+
+def _onward(trial: Trial, source: Run, break_save: tuple[int, int] | None = None) -> Run:
+    """Resumes, and saves once more into the directory that it resumed from."""
+    until = source.until + _FURTHER
+    run = trial.run(
+        source=source, onward=True, saves=(until,), until=until, apart=False, relative=True,
+        break_save=break_save,
+    )  # fmt: skip
+    return run.with_knobs(**dict(source.knobs))
+
+
+def _resumed(trial: Trial, source: Run) -> Run:
+    run = trial.run(source=source, until=source.until + 1, relative=True)
+    return run.with_knobs(**dict(source.knobs))
+
+
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+    """Find the saved steps' weights, wherever they are in the files that are left."""
+    saves = _saves(trial)
+    kept = results["kept"]
+    if not kept.completed:
+        return Skip(f"not judged: a run that saves {len(saves)} times into one place {kept.ending}")
+    states = _states(kept.trace.before, kept)
+    begun = _begun_at(results["onward"], states)
+    if results["onward"].completed and begun is None:
+        return Skip("not judged: no resume has the weights of a save, so none can be told apart")
+    measured: Measured = {"saves": len(saves)}
+    problem = (
+        _newest(trial, results["onward"], saves, begun)
+        or _count(trial, results, saves, states, measured)
+        or _going_on(results, states, saves)
+        or _only_one(results, saves)
+        or _best(results, saves, measured)
+    )
+    if problem:
+        return Seen(good=False, summary=problem, measured=measured, method="save")
+    told = f"after {len(saves)} saves into one place the last one is there and loads"
+    counted = (
+        f"; {measured['kept']} are kept where {_KEEP} are asked for" if "kept" in measured else ""
+    )
+    best = "; the best survives" if measured.get("best_survives") else ""
+    going_on = "; a run that goes on there saves beside them"
+    return Seen(
+        good=True, summary=told + counted + best + going_on, measured=measured, method="save"
+    )
+
+
+def _newest(trial: Trial, onward: Result, saves: tuple[int, ...], begun: int | None) -> str:
+    keep = _asked(trial)
+    if not onward.completed:
+        return f"after saves at steps {_list(saves)}{keep}, the resume {onward.ending}"
+    if begun == 0:
+        return (
+            f"after saves at steps {_list(saves)}{keep} the run begins anew: none of them is left"
+        )
+    if begun != saves[-1]:
+        return (
+            f"after saves at steps {_list(saves)}{keep} the run resumes from step {begun}, not from "
+            f"the last, {saves[-1]}: it is deleted, or the newest is sought by a name or time that "
+            "does not tell"
+        )
+    return ""
+
+
+def _count(
+    trial: Trial,
+    results: Mapping[str, Result],
+    saves: tuple[int, ...],
+    states: Mapping[int, State],
+    measured: Measured,
+) -> str:
+    """Whether as many are kept as were asked for, where the files can be read."""
+    found = [step for step in saves if _holds(results["onward"], states[step])]
+    if "keep" not in trial.subject.knobs or saves[-1] not in found:
+        return ""
+    measured["kept"] = len(found)
+    no_best = {"keep_best", "evaluate_every"} & trial.subject.knobs
+    most = _KEEP if no_best else _KEEP + 1
+    if len(found) > most:
+        return f"keep={_KEEP} was asked for, and {len(found)} are kept: steps {_list(found)}"
+    if len(found) < _KEEP:
+        return f"keep={_KEEP} was asked for, and {len(found)} is kept: step {_list(found)}"
+    if most == _KEEP and tuple(found) != saves[-_KEEP:]:
+        return (
+            f"keep={_KEEP} keeps steps {_list(found)} of {_list(saves)}: not the last ones are kept"
+        )
+    return ""
+
+
+def _going_on(
+    results: Mapping[str, Result], states: Mapping[int, State], saves: tuple[int, ...]
+) -> str:
+    """Whether a directory that was used before takes a further save."""
+    onward, last = results["onward"], results["last"]
+    step = saves[-1] + _FURTHER
+    if not last.completed:
+        return f"resumed at {saves[-1]} and saved at {step} in that place, the next {last.ending}"
+    own = _states(None, onward)
+    if _FURTHER not in own or not last.trace.steps:
+        return ""
+    after = {**states, step: own[_FURTHER]}
+    begun = _begun_at(last, after)
+    if begun != step:
+        where = "anew" if begun in {0, None} else f"at {begun}"
+        return (
+            f"resumed at {saves[-1]} and saved at {step} in that directory, the next resume begins "
+            f"{where}: what a used directory holds is taken for newer, or the save is lost"
+        )
+    return ""
+
+
+def _only_one(results: Mapping[str, Result], saves: tuple[int, ...]) -> str:
+    """Whether a kill in the first save of a resumed run leaves the one that it resumed from."""
+    if "one" not in results or not results["one"].completed or results["broken"].exit_code >= 0:
+        return ""
+    after = results["after broken"]
+    begun = _begun_at(after, _states(results["one"].trace.before, results["one"]))
+    if after.completed and begun == saves[-1]:
+        return ""
+    return (
+        f"with keep=1, resumed from step {saves[-1]} and killed in its next save, the run cannot "
+        "resume: the only checkpoint is deleted before the next one is whole"
+    )
+
+
+def _best(results: Mapping[str, Result], saves: tuple[int, ...], measured: Measured) -> str:
+    """Whether the checkpoint of the lowest loss is there though later ones came."""
+    if "best" not in results or not results["best"].completed:
+        return ""
+    best, after = results["best"], results["from best"]
+    losses = [evaluation.loss for evaluation in best.evaluations]
+    if len(losses) != len(saves) or None in losses:
+        return ""
+    step = saves[losses.index(min(loss for loss in losses if loss is not None))]
+    states = _states(best.trace.before, best)
+    if not after.completed:
+        return f"with keep=1 and the best kept besides, the resume {after.ending}"
+    begun = _begun_at(after, states)
+    if step == saves[-1] or begun not in saves or not _holds(after, states[begun]):
+        return ""
+    measured["best_survives"] = _holds(after, states[step])
+    if not measured["best_survives"]:
+        return (
+            f"with keep=1 the checkpoint of step {step}, the best by its evaluation, is deleted "
+            "when later ones are saved"
+        )
+    return ""
+
+
+def _states(before: State | None, result: Result) -> dict[int, State]:
+    """Step of a run -> the subject after it; 0 is its beginning."""
+    begin = {} if before is None else {0: before}
+    return begin | {step.number: step.after for step in result.trace.steps}
+
+
+def _begun_at(result: Result, states: Mapping[int, State]) -> int | None:
+    """After which step a resumed run's first weights were made."""
+    if not result.trace.steps:
+        return None
+    first = _weights(result.trace.steps[0].before)
+    return next(
+        (step for step in sorted(states, reverse=True) if _weights(states[step]) == first), None
+    )
+
+
+def _weights(state: State) -> dict[str, str]:
+    return {name: bits.sha256 for name, bits in state.parameters.items()}
+
+
+def _holds(result: Result, state: State) -> bool:
+    """Whether all weights of a state are in the files that a run found."""
+    there: set[str] = set()
+    for file in result.files:
+        there |= file.tensors
+    return there.issuperset(_weights(state).values())
+
+
+def _asked(trial: Trial) -> str:
+    return f" with keep={_KEEP}" if "keep" in trial.subject.knobs else ""
+
+
+def _list(steps: Iterable[int]) -> str:
+    return ", ".join(map(str, steps))
+
+
+PROOF = TrainerProof(
+    id="retention",
+    claim="The last checkpoint is always there, as many are kept as promised, and the best",
+    why="A retention that deletes the wrong one is noticed on the day that it is needed.",
+    catches=(
+        "transformers 4.31.0 with `save_total_limit=1` and `./out/` deletes every checkpoint",
+        "names sorted as texts: step 9 after step 10",
+        "pruning before the new checkpoint is whole",
+    ),
+    remedy="prune after the new one is whole, by number, and never the last, nor the best",
+    runs=runs,
+    judge=judge,
+    order=22,
+)
