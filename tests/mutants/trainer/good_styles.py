@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from mutants.trainer.plain import Plain
+
 
 def numbers(samples=24, width=6):
     """A learnable task without a random number: features and a smooth target."""
@@ -345,3 +347,13 @@ class Streaming:
 
     def state(self):
         return self.model.state_dict()
+
+
+class HalfPrecision(Plain):
+    """As `plain`, in fp16 with a gradient scaler."""
+
+    GOOD = "plain PyTorch in fp16 with a gradient scaler"
+
+    def __init__(self, seed, device, directory, *, accumulate=1, horizon=100):
+        settings = {"accumulate": accumulate, "horizon": horizon, "precision": "fp16"}
+        super().__init__(seed, device, directory, **settings)

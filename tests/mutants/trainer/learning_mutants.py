@@ -39,7 +39,7 @@ class ClearsBeforeStep(Plain):
 class ForgetsStreamPlace(Plain):
     """The loader draws its own order from a generator that is not saved."""
 
-    CAUGHT_BY, NAMES = "resume_bit_exact", "sampler"
+    CAUGHT_BY, NAMES = "resume_bit_exact", "permutation"
     SOURCE = "made up"
 
     def permutation(self, epoch):

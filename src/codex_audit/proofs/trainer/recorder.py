@@ -291,7 +291,11 @@ class Recorder:
 
         def stepped(scaler: Any, *args: Any, **kwargs: Any) -> Any:
             self._look_at(scaler)
-            return step(scaler, *args, **kwargs)
+            made = self.steps
+            result = step(scaler, *args, **kwargs)
+            if self.steps == made and self._micros:  # infinite gradients: it made no step
+                self._skip()
+            return result
 
         def updated(scaler: Any, *args: Any, **kwargs: Any) -> None:
             update(scaler, *args, **kwargs)
@@ -302,6 +306,12 @@ class Recorder:
     def _look_at(self, scaler: Any) -> None:
         if scaler.is_enabled():
             self.scaler = (float(scaler.get_scale()), int(scaler._get_growth_tracker()))  # noqa: SLF001 - state_dict() tells the same, by a longer way
+
+    def _skip(self) -> None:
+        """The micro-batches since the last step were given up."""
+        self._deliveries.end_of_step()
+        self._micros, self._before = [], None
+        self._put(Line(skipped=True))
 
     # Names and bits
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.proofs.trainer.bisect import Divergence, Pair, diverge
+from codex_audit.proofs.trainer.bisect import Divergence, diverge
+from codex_audit.proofs.trainer.pairs import Pair
 from codex_audit.proofs.trainer.runs import Faults, Result
 
 if TYPE_CHECKING:
@@ -110,17 +111,38 @@ def reference(trial: Trial, results: Mapping[str, Result], point: int) -> tuple[
 
 def resumes(trial: Trial, results: Mapping[str, Result]) -> list[Resume]:
     """Every resumed run, compared."""
-    return [_resume(trial, p, where, results[str(p)]) for p, where in points(trial).items()]
+    saved = {save.step: save.rng for save in results[INTERRUPTED].saves}
+    return [
+        _resume(trial, p, where, results[str(p)], saved.get(p, {}))
+        for p, where in points(trial).items()
+    ]
 
 
-def _resume(trial: Trial, point: int, where: str, result: Result) -> Resume:
+def restored(trial: Trial, saved: Mapping[str, str], result: Result) -> frozenset[str]:
+    """The generators that right after loading were as they were when it was saved."""
+    loaded = result.loaded.rng if result.loaded else {}
+    return frozenset(
+        name for name in trial.streams if name in saved and saved[name] == loaded.get(name)
+    )
+
+
+def _resume(
+    trial: Trial, point: int, where: str, result: Result, saved: Mapping[str, str]
+) -> Resume:
     compared = min(len(result.trace.steps), trial.steps - point)
     if result.failure is not None:
         problem = f"it ended with {result.failure.type}: {result.failure.message.splitlines()[0]}"
         return Resume(point, where, problem, compared, result)
     if result.exit_code:
         return Resume(point, where, f"it ended with code {result.exit_code}", compared, result)
-    pair = Pair(trial.straight.trace, result.trace, point, resumed=True, streams=trial.streams)
+    pair = Pair(
+        trial.straight.trace,
+        result.trace,
+        point,
+        resumed=True,
+        streams=trial.streams,
+        restored=restored(trial, saved, result),
+    )
     found = diverge(pair)
     if found is not None:
         return Resume(point, where, str(found), compared, result, found)

@@ -102,6 +102,7 @@ class Trace(msgspec.Struct, frozen=True):
         file: where the tensors' bits lie.
         steps: in order; of a killed run those that it had made.
         pending: micro-batches after the last step.
+        skipped: steps that a gradient scaler gave up, after which so many had been made.
         frozen: parameters that require no gradient.
         omitted: trainable parameters that no optimizer was given.
     """
@@ -110,6 +111,7 @@ class Trace(msgspec.Struct, frozen=True):
     before: State | None = None
     steps: tuple[Step, ...] = ()
     pending: tuple[Micro, ...] = ()
+    skipped: tuple[int, ...] = ()
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
 
@@ -128,6 +130,7 @@ class Line(msgspec.Struct, frozen=True):
     before: State | None = None
     step: Step | None = None
     micro: Micro | None = None
+    skipped: bool = False
     names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     def encoded(self) -> bytes:
@@ -156,6 +159,7 @@ def read_trace(path: Path) -> Trace:
     names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     steps: dict[int, Step] = {}
     pending: list[Micro] = []
+    skipped: list[int] = []
     for line in _lines(path.read_bytes() if path.exists() else b""):
         before = before or line.before
         names = line.names or names
@@ -163,12 +167,16 @@ def read_trace(path: Path) -> Trace:
             pending.append(line.micro)
         if line.step is not None:
             steps[line.step.number] = line.step
+        if line.step is not None or line.skipped:
             pending = []
+        if line.skipped:
+            skipped.append(len(steps))
     return Trace(
         file=str(path.with_suffix(".bits")),
         before=before,
         steps=tuple(steps.values()),
         pending=tuple(pending),
+        skipped=tuple(skipped),
         frozen=names[0],
         omitted=names[1],
     )

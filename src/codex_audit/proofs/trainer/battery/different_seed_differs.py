@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.proofs.trainer.bisect import Pair, diverge
+from codex_audit.proofs.trainer.bisect import diverge
+from codex_audit.proofs.trainer.pairs import Pair
 from codex_audit.proofs.trainer.runs import OTHER_SEED
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 

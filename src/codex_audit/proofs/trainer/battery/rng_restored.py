@@ -29,8 +29,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         steps = resume.result.trace.steps
         if not steps:
             return Skip(f"not judged: resumed after step {resume.point}: {resume.problem}")
-        loaded = resume.result.loaded
-        at_load = _lost(trial, saved.get(resume.point, {}), loaded.rng if loaded else {})
+        kept = resuming.restored(trial, saved.get(resume.point, {}), resume.result)
+        at_load = trial.streams - kept
         _, wanted = resuming.reference(trial, results, resume.point)
         at_step = _lost(trial, wanted.before.rng, steps[0].before.rng)
         new = at_load & at_step
