@@ -138,6 +138,7 @@ class Executor:
             saves=msgspec.convert(report.get("saves", []), tuple[Save, ...]),
             evaluations=msgspec.convert(report.get("evaluations", []), tuple[Evaluation, ...]),
             directory=str(directory),
+            optimizers=report.get("optimizers", 1),
         )
 
 

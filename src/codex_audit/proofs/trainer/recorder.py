@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -27,10 +28,11 @@ from torch.utils.data import dataloader
 from codex_audit.proofs.trainer.alive import count
 from codex_audit.proofs.trainer.bits import Bits, BitsFile, flat_bytes
 from codex_audit.proofs.trainer.deliveries import Deliveries
+from codex_audit.proofs.trainer.named import Named
 from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from codex_audit.proofs.trainer.runs import Faults
@@ -51,8 +53,8 @@ class Recorder:
         self._faults = faults
         self._file = path.open("ab", buffering=0)
         self._bits = BitsFile(path.with_suffix(".bits"))
-        self._models: list[nn.Module] = []
-        self._optimizers: WeakSet[Optimizer] = WeakSet()
+        self._named = Named()
+        self._stepped: WeakSet[Optimizer] = WeakSet()
         self._depth = 0
         self._inputs: list[str] = []
         self._own_loss: float | None = None
@@ -63,6 +65,7 @@ class Recorder:
         self._last: tuple[Micro, ...] = ()
         self._last_before = State()
         self._deliveries = Deliveries()
+        self._whole: int | None = None
 
     def install(self) -> None:
         """Start to watch; once a process."""
@@ -77,25 +80,38 @@ class Recorder:
         self._file.close()
         self._bits.close()
 
+    @property
+    def optimizers(self) -> int:
+        """How many have made steps."""
+        return len(self._stepped)
+
     def know(self, model: nn.Module) -> None:
         """Name parameters after `model`, which may never be called as a whole."""
-        if not any(model is known for known in self._models):
-            self._models.insert(0, model)
+        self._named.know(model)
 
     def state(self) -> State:
         """The subject as it is now."""
         if self._faults.count_at:
             return State()
-        parameters, buffers = self._parameters(), self._buffers()
-        modes = "".join("t" if m.training else "e" for root in self._models for m in root.modules())
+        named = self._named
+        parameters, buffers = named.parameters(), named.buffers()
+        modes = "".join("t" if m.training else "e" for root in named.models for m in root.modules())
         return State(
             parameters=self._write(parameters),
             buffers=self._write(buffers),
-            optimizer=self._write(self._optimizer_state(parameters)),
+            optimizer=self._write(named.optimizer_state(parameters)),
             extra=self._write(dict(self.extra())),
             rng=rng_digests(),
             modes=hashlib.sha256(modes.encode()).hexdigest()[:16],
         )
+
+    @contextmanager
+    def one_step(self) -> Iterator[None]:
+        """Whatever optimizers step meanwhile, each after passes of its own, is one step."""
+        self._kill_between_steps()
+        self._whole = self.steps
+        yield
+        self._whole = None
 
     def begin_step(self) -> None:
         """Tell that a step begins, of a subject whose optimizer cannot be seen."""
@@ -146,10 +162,9 @@ class Recorder:
         nn.Module.__call__ = called  # type: ignore[method-assign]
 
     def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        within = (part is module for known in self._models for part in known.modules())
-        if not any(within) and any(True for _ in module.parameters()):
-            self._models.append(module)
+        self._named.meet(module)
         if self._before is None:
+            self._kill_between_steps()
             self._before = self.state()
         if not self._began:
             self._began = True
@@ -185,7 +200,19 @@ class Recorder:
 
         torch.autograd.backward = backward
 
+    @property
+    def _inside(self) -> bool:
+        """Whether one of several optimizers has made its part of a step."""
+        return self._whole is not None and self.steps > self._whole
+
+    def _kill_between_steps(self) -> None:
+        """End here if asked to; right after a step another optimizer may have its turn."""
+        if self._faults.kill_at == (self.steps, 0) and not self._inside:
+            os.kill(os.getpid(), _KILL)
+
     def _micro(self, loss: float) -> None:
+        if not self._micros:
+            self._kill_between_steps()
         content = hashlib.sha256("".join(self._inputs).encode()).hexdigest()[:16]
         micro = Micro(
             loss=loss,
@@ -196,7 +223,7 @@ class Recorder:
         self._micros.append(micro)
         self._inputs, self._own_loss = [], None
         self._put(Line(micro=micro))
-        if self._faults.kill_at == (self.steps, len(self._micros)):
+        if self._faults.kill_at == (self.steps, len(self._micros)) and not self._inside:
             os.kill(os.getpid(), _KILL)
 
     # The step
@@ -206,32 +233,36 @@ class Recorder:
 
         def initialised(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
             original(optimizer, *args, **kwargs)
-            self._optimizers.add(optimizer)
+            self._named.add(optimizer)
 
         Optimizer.__init__ = initialised  # type: ignore[method-assign,assignment]
         register_optimizer_step_post_hook(lambda optimizer, _args, _kwargs: self._step(optimizer))
 
     def _step(self, optimizer: Optimizer) -> None:
-        self._optimizers.add(optimizer)
+        self._named.add(optimizer)
+        self._stepped.add(optimizer)
         if self._micros:
-            self.steps += 1
             rows = self._deliveries.end_of_step()
-            self._last = tuple(
+            micros = tuple(
                 msgspec.structs.replace(micro, indices=own)
                 for micro, own in zip(self._micros, rows, strict=True)
             )
-            self._last_before = self._before or State()
+            if self._inside:
+                self._last += micros
+            else:
+                self.steps += 1
+                self._last, self._last_before = micros, self._before or State()
             self._micros, self._before = [], None
         elif not self.steps:
             return
         # Else a second optimizer's turn in the same step, whose record replaces the first's.
-        gradients = {n: p.grad for n, p in self._parameters().items() if p.grad is not None}
+        gradients = {n: p.grad for n, p in self._named.parameters().items() if p.grad is not None}
         norms = [float(g.detach().to_dense().double().norm()) for g in gradients.values()]
         step = Step(
             number=self.steps,
             micros=self._last,
             before=self._last_before,
-            rates=tuple(float(g["lr"]) for o in self._ordered() for g in o.param_groups),
+            rates=tuple(float(g["lr"]) for o in self._named.optimizers() for g in o.param_groups),
             scale=self.scaler[0] if self.scaler else None,
             growth=self.scaler[1] if self.scaler else None,
             gradients={} if self._faults.count_at else self._write(gradients),
@@ -241,12 +272,12 @@ class Recorder:
         self._put(Line(step=self._counted(step)))
         if self.steps == 1:
             self._put(Line(names=self._untrained()))
-        if self._faults.kill_at == (self.steps, 0):
-            os.kill(os.getpid(), _KILL)
 
     def _untrained(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        given = {id(p) for o in self._optimizers for g in o.param_groups for p in g["params"]}
-        named = self._parameters().items()
+        given = {
+            id(p) for o in self._named.optimizers() for g in o.param_groups for p in g["params"]
+        }
+        named = self._named.parameters().items()
         frozen = tuple(name for name, p in named if not p.requires_grad)
         omitted = tuple(name for name, p in named if p.requires_grad and id(p) not in given)
         return frozen, omitted
@@ -313,53 +344,7 @@ class Recorder:
         self._micros, self._before = [], None
         self._put(Line(skipped=True))
 
-    # Names and bits
-
-    def _parameters(self) -> dict[str, nn.Parameter]:
-        found: dict[str, nn.Parameter] = {}
-        seen: set[int] = set()
-        for number, model in enumerate(self._models):
-            prefix = f"model{number}." if number else ""
-            for name, parameter in model.named_parameters():
-                if id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    found[prefix + name] = parameter
-        for optimizer in self._ordered():
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    if id(parameter) not in seen:
-                        seen.add(id(parameter))
-                        found[f"parameter{len(found)}"] = parameter
-        return found
-
-    def _buffers(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for number, model in enumerate(self._models):
-            prefix = f"model{number}." if number else ""
-            found |= {prefix + name: buffer for name, buffer in model.named_buffers()}
-        return found
-
-    def _optimizer_state(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        names = {id(parameter): name for name, parameter in parameters.items()}
-        found: dict[str, Tensor] = {}
-        for optimizer in self._ordered():
-            for parameter, slots in getattr(optimizer, "state", {}).items():
-                if not isinstance(slots, dict):
-                    continue
-                for key, value in slots.items():
-                    name = f"{names.get(id(parameter), 'parameter')}.{key}"
-                    if isinstance(value, Tensor):
-                        found[name] = value
-                    elif isinstance(value, int | float):
-                        found[name] = torch.tensor(value, dtype=torch.float64)
-        return dict(sorted(found.items()))
-
-    def _ordered(self) -> list[Optimizer]:
-        """The optimizers that hold parameters themselves; wrappers of others do not count."""
-        own = [o for o in self._optimizers if "param_groups" in o.__dict__]
-        return sorted(
-            own, key=lambda o: [tuple(p.shape) for g in o.param_groups for p in g["params"]]
-        )
+    # Bits
 
     def _write(self, tensors: Mapping[str, Tensor]) -> dict[str, Bits]:
         return self._bits.write(tensors)

@@ -80,6 +80,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     order = driver.order()
     if order is not None:
         told["order"] = {str(step): [int(row) for row in rows] for step, rows in order.items()}
+    told["optimizers"] = watch.optimizers
     told["final"] = msgspec.to_builtins(watch.state())
     session.finish_save()
     so_far()

@@ -55,6 +55,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         evaluate_at: steps after which it evaluates, where the subject can be asked to.
         offline: no network can be reached, nor a name be resolved.
         stepwise: ask for one step at a time, of a subject in which no optimizer is seen to step.
+        together: ask for one step at a time, in which several optimizers have their turns.
         number: of equal requests, to ask for two runs that should not differ.
         ranks: of a distributed run.
     """
@@ -77,6 +78,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     evaluate_at: tuple[int, ...] = ()
     offline: bool = False
     stepwise: bool = False
+    together: bool = False
     number: int = 1
     ranks: int = 1
 
@@ -152,6 +154,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         evaluations: of those asked for.
         directory: where its checkpoints are.
         peers: of a distributed run, the results of the other ranks.
+        optimizers: how many made steps.
     """
 
     trace: Trace
@@ -166,6 +169,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: tuple[Evaluation, ...] = ()
     directory: str = ""
     peers: tuple[Result, ...] = ()
+    optimizers: int = 1
 
     @property
     def completed(self) -> bool:

@@ -82,9 +82,8 @@ def try_subject(
     try:
         executor.make([straight])
         first = executor.results[straight]
-        if first.completed and not first.trace.steps and first.losses:
-            # It trains without a torch optimizer: then a step is what its `train` says.
-            straight = msgspec.structs.replace(straight, stepwise=True)
+        if first.completed:
+            straight = _as_it_counts(straight, first)
             executor.make([straight])
     except ToolError as error:
         return Tried(failures=(("the first run", Failure.of(error)),), runs=1)
@@ -104,9 +103,20 @@ def try_subject(
         epoch=steps_of_epoch(result.trace),
         streams=frozenset(name for name in after if after[name] != untouched.get(name)),
         stepwise=straight.stepwise,
+        together=straight.together,
         thorough=thorough,
     )
     return _try_all(proofs, trial, executor)
+
+
+def _as_it_counts(straight: Run, first: Result) -> Run:
+    """Ask in steps of `train`, where it uses no torch optimizer, or several in turn."""
+    made, told = len(first.trace.steps), len(first.losses)
+    if told and not made:
+        return msgspec.structs.replace(straight, stepwise=True)
+    if first.optimizers > 1 and made > straight.until and told in {0, straight.until}:
+        return msgspec.structs.replace(straight, together=True)
+    return straight
 
 
 def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executor) -> Tried:

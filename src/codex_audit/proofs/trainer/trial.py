@@ -27,7 +27,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         steps: of the straight run.
         epoch: steps of one epoch, where the sampler's indices show it.
         streams: generators that the subject seeds or draws from; the others say nothing of it.
-        stepwise: whether it is asked for one step at a time.
+        stepwise, together: as of the straight run.
         thorough: whether time may be spent.
     """
 
@@ -38,11 +38,18 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None
     streams: frozenset[str] = frozenset()
     stepwise: bool = False
+    together: bool = False
     thorough: bool = False
 
     def run(self, **changes: Any) -> Run:
         """The straight run, with changes."""
-        base = Run(until=self.steps, horizon=self.steps, device=self.device, stepwise=self.stepwise)
+        base = Run(
+            until=self.steps,
+            horizon=self.steps,
+            device=self.device,
+            stepwise=self.stepwise,
+            together=self.together,
+        )
         return msgspec.structs.replace(base, **changes)
 
     def lacks(self, *knobs: str) -> Skip | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
-import shutil
 import sys
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -146,8 +144,7 @@ def _keeper(package: Any, session: Session) -> Any:
     """The library's own callback, saving every few steps and keeping the newest."""
     knobs = session.knobs
     return _kept(package)(
-        # As many users write it: what compares paths as text must stand it.
-        dirpath=f"./{os.path.relpath(session.place(0))}/",
+        dirpath=session.spelled(session.place(0)),
         filename="{step}",
         every_n_train_steps=knobs["save_every"],
         monitor="step",
@@ -210,7 +207,8 @@ class _Driver:
         """Fit, from the checkpoint if there is one; a last callback saves and ends it."""
         session, trainer = self._session, self._trainer
         self._fit_epochs()
-        trainer.callbacks.append(_asking(self._package, session))
+        asking = type("Asking", (_Asking, self._package.Callback), {})
+        trainer.callbacks.append(asking(session))
         _watch_evaluations(trainer, session)
         _tell_loaded(trainer, session)
         if session.knobs.get("save_every"):
@@ -255,42 +253,64 @@ def _overrides(holder: Any, package: Any) -> bool:
     )
 
 
-def _asking(package: Any, session: Session) -> Any:
-    """A callback, the last of all, that saves where ModelCheckpoint would and ends the run."""
-    run, knobs = session.run, session.knobs
+class _Asking:
+    """A callback's part, the last of all, that saves where ModelCheckpoint would and ends a run."""
 
-    class Asking(package.Callback):  # type: ignore[misc] # it is Any
-        done = 0
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._done = 0
+        self._batch = ExitStack()
 
-        def on_fit_start(self, trainer: Any, module: Any) -> None:
-            if knobs.get("dropout") is False:
-                _still(module)
-            for callback in trainer.callbacks:
-                if hasattr(callback, "patience"):
-                    callback.patience = _NEVER  # a trial says when a run ends
+    def on_fit_start(self, trainer: Any, module: Any) -> None:
+        knobs = self._session.knobs
+        if _several(trainer):  # whose steps max_steps would count, and we do not
+            trainer.fit_loop.epoch_loop.max_steps = -1
+            if "save_every" in knobs:
+                raise UnableError("ModelCheckpoint counts the steps of several optimizers")
+        if knobs.get("dropout") is False:
+            _still(module)
+        for callback in trainer.callbacks:
+            if hasattr(callback, "patience"):
+                callback.patience = _NEVER  # a trial says when a run ends
 
-        def on_train_start(self, trainer: Any, module: Any) -> None:
-            del module
-            self.done = trainer.global_step
-            for loader in tree_leaves(trainer.train_dataloader):
-                loaders.require_obedience(loader, knobs)
-            led = any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs)
-            if led and (run.evaluate_at or "evaluate_every" in knobs):
-                raise UnableError("a metric leads the learning rate: evaluations are to change it")
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        del module
+        run, knobs = self._session.run, self._session.knobs
+        self._done = self._made(trainer)
+        for loader in tree_leaves(trainer.train_dataloader):
+            loaders.require_obedience(loader, knobs)
+        led = any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs)
+        if led and (run.evaluate_at or "evaluate_every" in knobs):
+            raise UnableError("a metric leads the learning rate: evaluations are to change it")
 
-        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-            step = trainer.global_step
-            if step == self.done:  # inside an accumulation window
-                return
-            self.done = step
-            if step in run.saves:
-                with session.saving(step) as where:
-                    trainer.save_checkpoint(str(where / f"step={step}{_ENDING}"))
-            if step >= run.until:
-                # As if max_steps had been reached; `should_stop` would evaluate once more.
-                trainer.fit_loop.epoch_loop.max_steps = step
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if _several(trainer):
+            self._batch.enter_context(self._session.recorder.one_step())
 
-    return Asking()
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        self._batch.close()
+        run, step = self._session.run, self._made(trainer)
+        if step == self._done:  # inside an accumulation window
+            return
+        self._done = step
+        if step in run.saves:
+            with self._session.saving(step) as where:
+                trainer.save_checkpoint(str(where / f"step={step}{_ENDING}"))
+        if step >= run.until:
+            # As if max_steps had been reached; `should_stop` would evaluate once more.
+            trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
+
+    def _made(self, trainer: Any) -> int:
+        """Steps in all: the trainer's own count, unless each batch has several."""
+        if _several(trainer):
+            return self._session.recorder.steps + (self._session.run.source_step or 0)
+        made: int = trainer.global_step
+        return made
+
+
+def _several(trainer: Any) -> bool:
+    return len(trainer.optimizers) > 1
 
 
 def _watch_saves(trainer: Any, session: Session) -> None:
@@ -347,10 +367,6 @@ def _tell_loaded(trainer: Any, session: Session) -> None:
 def _checkpoint(session: Session) -> str | None:
     """What to resume from: the newest, as `ckpt_path="last"` would, of several."""
     where = session.source
-    if where is not None and not session.run.apart:
-        # It goes on in the directory that it used before.
-        shutil.copytree(where, session.place(0), dirs_exist_ok=True)
-        where = session.place(0)
     found = [] if where is None else list(where.rglob(f"*{_ENDING}"))
     return str(max(found, key=lambda path: path.stat().st_mtime_ns)) if found else None
 

@@ -88,11 +88,15 @@ class _Driver:
         return told
 
     def _train(self, done: int, until: int) -> list[float]:
-        if not self._session.run.stepwise:
+        run, watch = self._session.run, self._session.recorder
+        if not run.stepwise and not run.together:
             return [float(loss) for loss in self._subject.train(until) or ()]
         losses: list[float] = []
-        watch = self._session.recorder
         for step in range(done + 1, until + 1):
+            if run.together:
+                with watch.one_step():
+                    losses += [float(loss) for loss in self._subject.train(step) or ()]
+                continue
             watch.begin_step()
             for loss in self._subject.train(step) or ():
                 losses.append(float(loss))
