@@ -37,16 +37,52 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
 Reason = Annotated[str, msgspec.Meta(min_length=1)]
 
 
+class LossFile(_Table, frozen=True):
+    """Losses in files.
+
+    Attributes:
+        file: a file, or a glob, below `{dir}`: JSON lines, or CSV where it ends so.
+        key: of the loss in each record; dots lead into records within.
+        step: key of the step's number in each record.
+        regex: instead of a key, what the lines look like, with a group named `loss`.
+    """
+
+    file: str
+    key: str = ""
+    step: str = ""
+    regex: str = ""
+
+
 class TrainerSettings(_Table, frozen=True):
     """The trainer on trial.
 
     Attributes:
-        factory: `module:function`; none means the reference kit.
+        factory: `module:function`; none, and no command, means the reference kit.
+        command: a training command instead, with `{steps}`, `{dir}`, `{seed}` and `{device}`.
+        resume: the command that goes on from what `command` left in `{dir}`; dots at its
+            beginning stand for `command`.
+        losses: a regular expression with a group `loss`, and perhaps `step`, on the output; or
+            a file.
+        checkpoints: a glob below `{dir}`.
+        environment: variables for the command.
+        python: the interpreter that the command calls `python`, if not this one.
+        cwd: where the command runs, relative to the repository.
+        setup: a command that is run once before.
+        trust_checkpoints: unpickle a checkpoint that `weights_only=True` refuses.
         steps: optimizer steps of the longest run.
         limits: proof -> why the trainer does not promise this; it then cannot fail.
     """
 
     factory: str | None = None
+    command: str | None = None
+    resume: str | None = None
+    losses: str | LossFile | None = None
+    checkpoints: str | None = None
+    environment: dict[str, str] = {}
+    python: str | None = None
+    cwd: str | None = None
+    setup: str | None = None
+    trust_checkpoints: bool = False
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40
     limits: dict[str, Reason] = {}
 
@@ -193,6 +229,7 @@ def _convert(path: Path, table: Any) -> Settings:
         key = unknown.group(1)
         tables: dict[str, type[msgspec.Struct]] = {
             "trainer": TrainerSettings,
+            "trainer.losses": LossFile,
             "tokenizer": TokenizerSettings,
         }
         known = msgspec.structs.fields(tables.get(parts, Settings))

@@ -309,9 +309,17 @@ class Children:
     def _running(self) -> int:
         return sum(child.process.poll() is None for child in self._children.values())
 
-    def _pause(self, name: str) -> None:
+    def check_time(self, name: str) -> None:
+        """Look whether there is time left, on behalf of what is called `name`.
+
+        Raises:
+            ToolTimeoutError: the time of all children ran out.
+        """
         if time.monotonic() > self._deadline:
             raise ToolTimeoutError(f"the run {name!r} did not end within {self._timeout:g} s")
+
+    def _pause(self, name: str) -> None:
+        self.check_time(name)
         time.sleep(_PATIENCE)
 
 

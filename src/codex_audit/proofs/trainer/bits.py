@@ -84,12 +84,7 @@ class BitsFile:
         import torch  # noqa: PLC0415 - only a child may
 
         flat, data = flat_bytes(tensor)
-        sha256 = hashlib.sha256(data).hexdigest()
-        offset = self._places.get(sha256, NOT_KEPT)
-        end = self._stream.tell()
-        if offset == NOT_KEPT and end + len(data) <= _BUDGET:
-            self._stream.write(data)
-            offset = self._places[sha256] = end
+        sha256, offset = self._keep(data)
         return Bits(
             dtype=str(tensor.dtype).removeprefix("torch."),
             shape=tuple(flat.shape) if flat.numel() != tensor.numel() else tuple(tensor.shape),
@@ -99,6 +94,28 @@ class BitsFile:
             finite=bool(torch.isfinite(flat).all()),
             shard=flat.numel() != tensor.numel(),
         )
+
+    def raw(self, data: bytes, dtype: str, shape: tuple[int, ...] | None = None) -> Bits:
+        """Append bytes whose type is known without torch; bytes of no type are "uint8"."""
+        sha256, offset = self._keep(data)
+        numbers = _numbers(dtype, data) or ()
+        return Bits(
+            dtype=dtype,
+            shape=(len(data),) if shape is None else shape,
+            offset=offset,
+            size=len(data),
+            sha256=sha256,
+            finite=all(map(math.isfinite, numbers)) if dtype in _INTEGERS else True,
+        )
+
+    def _keep(self, data: bytes) -> tuple[str, int]:
+        sha256 = hashlib.sha256(data).hexdigest()
+        offset = self._places.get(sha256, NOT_KEPT)
+        end = self._stream.tell()
+        if offset == NOT_KEPT and end + len(data) <= _BUDGET:
+            self._stream.write(data)
+            offset = self._places[sha256] = end
+        return sha256, offset
 
 
 def flat_bytes(tensor: Tensor) -> tuple[Tensor, bytes]:
@@ -143,6 +160,12 @@ def difference(
         ulps = max(abs(a - b) for a, b in pairs)
         note += f", {ulps} ULP"
     return TensorDifference(name, count, note, distance, ulps)
+
+
+def numbers_of(bits: Bits, file: str) -> list[float] | None:
+    """A tensor's values; None where its bits were not kept or its type is not known here."""
+    data = _data(file, bits)
+    return None if data is None else _numbers(bits.dtype, data)
 
 
 def _data(file: str, bits: Bits) -> bytes | None:

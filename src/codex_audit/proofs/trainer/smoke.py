@@ -16,6 +16,7 @@ from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import Children
 from codex_audit.proofs.nursery import FIRST
 from codex_audit.proofs.proof import battery, with_limits
+from codex_audit.proofs.trainer.commands.plan import plan_of
 from codex_audit.proofs.trainer.epochs import steps_of_epoch
 from codex_audit.proofs.trainer.executor import Executor
 from codex_audit.proofs.trainer.runs import Run, Subject
@@ -192,6 +193,7 @@ def put_on_trial(
         only: proofs to try, instead of all.
 
     Raises:
+        SettingsError: what the settings say of a training command cannot be used.
         GateUsageError: the settings' factory is not of the form `module:function`, or they
             declare a limit of no proof.
     """
@@ -202,6 +204,9 @@ def put_on_trial(
             f"[tool.codex-audit.trainer] factory: {factory!r} is not of the form "
             "'package.module:function'; correct it"
         )
+    plan = plan_of(settings, context.root, device)
+    if plan is not None and device != "cpu" and not plan.command.takes("device"):
+        return Report(reason="the command has no {device}, so it cannot be told to use this one")
     proofs = all_proofs()
     with_limits((), settings.limits, proofs, "trainer")  # a slip is told before anything runs
     chosen = {name: proof for name, proof in proofs.items() if not only or name in only}
@@ -210,15 +215,32 @@ def put_on_trial(
         context.root, context.scratch, timeout=context.timeout, limit=limit, nurse=device == "cpu"
     ) as children:
         children.preload(FIRST)
-        tried = try_subject(
-            children, factory, chosen, steps=settings.steps, device=device, thorough=thorough
-        )
+        if plan is not None:
+            from codex_audit.proofs.trainer.commands.trial import (  # noqa: PLC0415 - it needs us
+                try_command,
+            )
+
+            tried = try_command(
+                children,
+                plan,
+                chosen,
+                root=context.root,
+                steps=settings.steps,
+                seconds=context.timeout,
+                device=device,
+                thorough=thorough,
+            )
+        else:
+            tried = try_subject(
+                children, factory, chosen, steps=settings.steps, device=device, thorough=thorough
+            )
+    name = plan.name if plan is not None else factory or "codex_ml (the reference kit)"
     errors = tuple(
         capture(
             failure,
             phase=PHASE,
             step=step,
-            context=f"trainer {factory or 'codex_ml (the reference kit)'}, {run}",
+            context=f"trainer {name}, {run}",
             root=context.root,
         )
         for run, failure in tried.failures

@@ -1,0 +1,1 @@
+"""A trainer that is a command line, judged by what it writes: its losses and its checkpoints."""

@@ -1,0 +1,184 @@
+"""The losses that a command logs: on its output, or in files below its directory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from codex_audit.proofs.trainer.commands.line import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from codex_audit.settings import LossFile
+
+GROUP = "loss"
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """A loss as it was logged, with the step that stands beside it, if one does."""
+
+    loss: float
+    step: int | None = None
+
+    def same_as(self, other: Logged) -> bool:
+        """Whether both losses are the same number, NaN like NaN."""
+        both_nan = math.isnan(self.loss) and math.isnan(other.loss)
+        return both_nan or self.loss == other.loss
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Where losses are: `pattern` on the output or on the lines of `files`, else `key` in records.
+
+    `files` is a glob below the command's directory.
+    """
+
+    pattern: str = ""
+    files: str = ""
+    key: str = ""
+    step: str = ""
+
+
+def where_of(told: str | LossFile | None) -> Where | None:
+    """What the setting `losses` says; None where it says nothing.
+
+    Raises:
+        SettingsError: the expression is none, or has no group for the loss; a file without key.
+    """
+    if told is None:
+        return None
+    if isinstance(told, str):
+        return Where(pattern=_checked("losses", told))
+    files = told.file.removeprefix("{dir}").lstrip("/")
+    if "{" in files or not files or ".." in files.split("/"):
+        raise refusal("losses.file", f"{told.file!r} is no file below {{dir}}; write {{dir}}/NAME")
+    if bool(told.key) == bool(told.regex):
+        raise refusal("losses", "give `key` for JSON lines or a CSV, or else `regex`, with `file`")
+    if told.regex:
+        return Where(pattern=_checked("losses.regex", told.regex), files=files)
+    return Where(files=files, key=told.key, step=told.step)
+
+
+def _checked(key: str, pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise refusal(key, f"is no regular expression ({error}); correct it") from error
+    if GROUP not in groups:
+        raise refusal(
+            key,
+            "has no group named `loss`; write (?P<loss>\\S+) where the number stands, or a table"
+            ' { file = "{dir}/log.jsonl", key = "loss" }',
+        )
+    return pattern
+
+
+class Reader:
+    """Losses of one process: fed with its output, or looking at its files.
+
+    Lines that were in the files before it started belong to others.
+    """
+
+    def __init__(self, where: Where | None, directory: Path) -> None:
+        self._where = where or Where()
+        self._directory = directory
+        self._found: list[Logged] = []
+        self._text = ""
+        self._pattern = re.compile(self._where.pattern) if self._where.pattern else None
+        self._old = {path: path.read_bytes() for path in self._files()}
+        self._seen: tuple[tuple[str, int, int], ...] = ()
+
+    def feed(self, text: str) -> None:
+        """Further output of the process."""
+        if self._pattern is None or self._where.files:
+            return
+        *lines, self._text = re.split(r"[\r\n]+", self._text + text)
+        self._found += self._matches(lines)
+
+    def look(self) -> None:
+        """Read the files again, if they changed."""
+        if not self._where.files:
+            return
+        files = self._files()
+        seen = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+        if seen != self._seen:
+            self._seen = seen
+            self._found = [each for path in files for each in self._in_file(path)]
+
+    def finish(self) -> None:
+        """The last line may have no end."""
+        self.feed("\n")
+        self.look()
+
+    @property
+    def found(self) -> list[Logged]:
+        """All losses so far."""
+        return self._found
+
+    def _files(self) -> list[Path]:
+        where = self._where.files
+        return sorted(f for f in self._directory.glob(where) if f.is_file()) if where else []
+
+    def _in_file(self, path: Path) -> Iterator[Logged]:
+        data = path.read_bytes()
+        old = self._old.get(path, b"")
+        header = b""
+        if old and data.startswith(old):
+            header, data = old[: old.find(b"\n") + 1], data[len(old) :]
+        lines = data.decode("utf-8", "replace").splitlines()
+        if self._pattern is not None:
+            yield from self._matches(lines)
+        elif path.suffix == ".csv":
+            first = header.decode("utf-8", "replace").splitlines()
+            yield from self._records(csv.DictReader([*first, *lines]))
+        else:
+            yield from self._records(_parsed(lines))
+
+    def _matches(self, lines: Iterable[str]) -> Iterator[Logged]:
+        pattern = self._pattern
+        if pattern is None:
+            return
+        for line in lines:
+            for match in pattern.finditer(line):
+                groups = match.groupdict()
+                yield _logged(groups[GROUP], groups.get("step"), "losses")
+
+    def _records(self, records: Iterable[Any]) -> Iterator[Logged]:
+        for record in records:
+            loss = _value(record, self._where.key)
+            if loss is not None and loss != "":
+                yield _logged(loss, _value(record, self._where.step), "losses.key")
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[Any]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:  # a heading, or a line that is still being written
+            continue
+
+
+def _value(record: Any, key: str) -> Any:
+    """What a record holds under a key, whose dots may lead into records within."""
+    if not key or not isinstance(record, dict):
+        return None
+    if key in record:
+        return record[key]
+    head, _, rest = key.partition(".")
+    return _value(record.get(head), rest)
+
+
+def _logged(loss: Any, step: Any, key: str) -> Logged:
+    try:
+        number = float(loss)
+        place = None if step is None or step == "" else int(float(str(step).replace(",", "")))
+    except (TypeError, ValueError):
+        what = f"caught {loss!r} as loss" + (f" and {step!r} as step" if step else "")
+        raise refusal(key, f"{what}, which is no number; correct the expression") from None
+    return Logged(number, place)

@@ -1,0 +1,191 @@
+"""What the settings say of a training command, checked before anything runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.outcome import Evidence
+from codex_audit.proofs.trainer.commands.line import Line, parse, refusal
+from codex_audit.proofs.trainer.commands.losses import Where, where_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.settings import TrainerSettings
+
+_ONLY_OF_A_COMMAND = (
+    "resume", "losses", "checkpoints", "environment", "setup", "python", "cwd", "trust_checkpoints",
+)  # fmt: skip
+_PYTHONS = ("python", "python3")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A training command, ready to be run.
+
+    Attributes:
+        command, resume, setup: command lines.
+        losses: where they are.
+        checkpoints: a glob below the directory of a run.
+        environment: of every run.
+        cwd: where it runs.
+        trusted: whether a checkpoint may be unpickled that runs code when it is loaded.
+    """
+
+    command: Line
+    resume: Line | None
+    setup: Line | None
+    losses: Where | None
+    checkpoints: str
+    environment: dict[str, str]
+    cwd: str
+    trusted: bool
+
+    @property
+    def name(self) -> str:
+        """The command as it was written."""
+        return " ".join(self.command.words)
+
+
+def plan_of(settings: TrainerSettings, root: Path, device: str) -> Plan | None:
+    """The plan, or None where the settings name no command.
+
+    Raises:
+        SettingsError: a key cannot be used; the message says which and what to do.
+    """
+    if settings.command is None:
+        for key in _ONLY_OF_A_COMMAND:
+            if getattr(settings, key):
+                shown = key.replace("_", "-")
+                raise refusal(shown, "means nothing without `command`; write that, too")
+        return None
+    if settings.factory is not None:
+        raise refusal("command", "stands beside `factory`; leave one of them out")
+    command = parse("command", settings.command)
+    resume = settings.resume and parse("resume", settings.resume, continues=command)
+    setup = settings.setup and parse("setup", settings.setup, anywhere=True)
+    if settings.losses is None and not settings.checkpoints:
+        raise refusal("command", "nothing says what it writes; add `losses` and `checkpoints`")
+    plan = Plan(
+        command=command,
+        resume=resume or None,
+        setup=setup or None,
+        losses=where_of(settings.losses),
+        checkpoints=_glob(settings.checkpoints),
+        environment=_environment(settings, root, device),
+        cwd=str(_cwd(settings.cwd, root)),
+        trusted=settings.trust_checkpoints,
+    )
+    for line in filter(None, (command, plan.resume, plan.setup)):
+        program_of(plan, line)
+    return plan
+
+
+def program_of(plan: Plan, line: Line) -> str:
+    """The file of the program that a line starts.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    word = line.words[0]
+    if "/" in word:
+        path = Path(plan.cwd) / word
+        if os.access(path, os.X_OK) and path.is_file():
+            return str(path)
+        raise refusal(line.key, f"{word!r} is no program that can be run; correct the path")
+    found = shutil.which(word, path=plan.environment["PATH"])
+    if found is None and word in _PYTHONS:
+        found = sys.executable
+    if found is None:
+        raise refusal(line.key, f"the program {word!r} is not found; install it, or give its path")
+    return found
+
+
+def _glob(text: str | None) -> str:
+    pattern = (text or "").removeprefix("{dir}").lstrip("/")
+    if text and (not pattern or "{" in pattern or ".." in pattern.split("/")):
+        raise refusal("checkpoints", f"{text!r} is no pattern below {{dir}}, such as 'ckpt*.pt'")
+    return pattern
+
+
+def _cwd(text: str | None, root: Path) -> Path:
+    path = root / (text or ".")
+    if not path.is_dir():
+        raise refusal("cwd", f"{text!r} is no directory of the repository; correct it")
+    return path
+
+
+def _environment(settings: TrainerSettings, root: Path, device: str) -> dict[str, str]:
+    """This process's, with the command's interpreter first on the path, and the settings' own."""
+    found = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",  # or what it prints is seen only at its end
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+    if device == "cpu":
+        found["CUDA_VISIBLE_DEVICES"] = ""
+    if settings.python:
+        path = root / settings.python
+        if "/" not in settings.python:
+            path = Path(shutil.which(settings.python) or "")
+        if not (path.is_file() and os.access(path, os.X_OK)):
+            why = f"{settings.python!r} is no interpreter; make its environment, or correct it"
+            raise refusal("python", why)
+        _put_first(found, path)
+    elif "PATH" not in settings.environment and importlib.util.find_spec("torch") is not None:
+        _put_first(found, Path(sys.executable))
+    found.update(settings.environment)
+    return found
+
+
+def _put_first(environment: dict[str, str], interpreter: Path) -> None:
+    home = interpreter.parent
+    environment["PATH"] = f"{home}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    if (home.parent / "pyvenv.cfg").is_file():
+        environment["VIRTUAL_ENV"] = str(home.parent)
+
+
+_PLACES = {
+    "train": r"\.backward\(",
+    "save": r"\bsave\w*\(",
+    "load": r"load_state_dict\(|torch\.load\(|\bload\w*\(",
+    "factory": r"manual_seed|seed",
+}
+
+
+def places(plan: Plan, root: Path) -> Mapping[str, Evidence]:
+    """Lines of the script that the command runs which look like what a proof is about."""
+    script = _script(plan, root)
+    if script is None:
+        return {}
+    lines = script.read_text(encoding="utf-8", errors="replace").splitlines()
+    path = script.relative_to(root).as_posix()
+    found = {}
+    for name, pattern in _PLACES.items():
+        hits = (n for n, line in enumerate(lines, 1) if re.search(pattern, line.partition("#")[0]))
+        number = next(hits, 1)
+        snippet = lines[number - 1].strip() if lines else ""
+        found[name] = Evidence(path, number, snippet)
+    return found
+
+
+def _script(plan: Plan, root: Path) -> Path | None:
+    words = plan.command.words
+    names = [word for word in words if word.endswith(".py")]
+    if "-m" in words[:-1]:
+        module = words[words.index("-m") + 1].replace(".", "/")
+        names += [f"{module}.py", f"{module}/__main__.py", f"src/{module}.py"]
+    for name in names:
+        path = (Path(plan.cwd) / name).resolve()
+        if path.is_file() and path.is_relative_to(root):
+            return path
+    return None
