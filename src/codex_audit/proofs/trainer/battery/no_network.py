@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.bisect import Pair, diverge
+from codex_audit.proofs.trainer.bisect import diverge
+from codex_audit.proofs.trainer.pairs import Pair
 from codex_audit.proofs.trainer.trial import Seen, TrainerProof
 
 if TYPE_CHECKING:

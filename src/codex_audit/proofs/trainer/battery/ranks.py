@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.bisect import Pair, as_details, diverge
+from codex_audit.proofs.trainer.bisect import as_details, diverge
 from codex_audit.proofs.trainer.bits import difference
+from codex_audit.proofs.trainer.pairs import Pair
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
