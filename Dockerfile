@@ -15,7 +15,7 @@ ENV PATH=/opt/toolkit/bin:$PATH
 WORKDIR /build
 # The locks alone first: a change of the code does not install them again.
 COPY requirements/tests.txt requirements/torch.txt requirements/
-RUN pip install --require-hashes -r requirements/tests.txt \
+RUN pip install --require-hashes --no-deps -r requirements/tests.txt \
  && pip install -r requirements/torch.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY src src

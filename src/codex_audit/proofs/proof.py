@@ -75,6 +75,15 @@ def with_limits(
     return tuple(_limited(check, limits.get(check.id)) for check in checks)
 
 
+def why_nothing_passed(checks: Iterable[Check]) -> str:
+    """The reason that a gate gives for a trial of skips and declared limits alone; else ""."""
+    verdicts = [check.verdict for check in checks]
+    if not verdicts or set(verdicts) - {Verdict.SKIP, Verdict.DECLARED_LIMIT}:
+        return ""
+    limits = verdicts.count(Verdict.DECLARED_LIMIT)
+    return f"no proof passed: {limits} declared limit(s), {len(verdicts) - limits} skipped"
+
+
 def _limited(check: Check, reason: str | None) -> Check:
     if reason is None:
         return check

@@ -111,5 +111,10 @@ def _note(outcome: Outcome) -> str:
         if failed:
             return "; ".join(f"{check.id}: {check.summary}" for check in failed)
         return outcome.reason or f"{counted}, and its outcome names no check that failed"
-    skipped = [check.id for check in outcome.checks if check.verdict is Verdict.SKIP]
-    return f"{counted}, skipped: {', '.join(skipped)}" if skipped else counted
+    for words, verdict in (
+        ("declared limits", Verdict.DECLARED_LIMIT),
+        ("skipped", Verdict.SKIP),
+    ):
+        names = [check.id for check in outcome.checks if check.verdict is verdict]
+        counted += f", {words}: {', '.join(names)}" if names else ""
+    return counted

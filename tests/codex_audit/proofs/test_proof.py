@@ -6,7 +6,7 @@ import pytest
 
 from codex_audit.gates.base import GateUsageError
 from codex_audit.outcome import Check, Verdict, conclude
-from codex_audit.proofs.proof import with_limits
+from codex_audit.proofs.proof import why_nothing_passed, with_limits
 
 KNOWN = ("retention", "resume_bit_exact")
 
@@ -21,6 +21,8 @@ def test_a_declared_failure_is_a_limit_and_shows_the_reason_and_what_was_seen() 
 def test_nothing_but_limits_is_no_pass() -> None:
     limit = Check("retention", Verdict.DECLARED_LIMIT, "declared: we keep all")
     assert conclude([limit], []) is Verdict.SKIP
+    assert why_nothing_passed([limit]) == "no proof passed: 1 declared limit(s), 0 skipped"
+    assert why_nothing_passed([limit, Check("resume", Verdict.PASS, "it resumes")]) == ""
 
 
 def test_a_limit_that_holds_after_all_is_a_pass_that_says_so() -> None:

@@ -267,13 +267,13 @@ def test_a_gate_of_a_plug_in_is_shown_in_its_own_phase(
 
 
 def test_a_note_says_which_checks_were_skipped_or_went_wrong(tmp_path: Path) -> None:
-    partly = (check("a"), check("b", Verdict.SKIP))
+    partly = (check("a"), check("b", Verdict.SKIP), check("c", Verdict.DECLARED_LIMIT))
     nameless = outcome("type", Verdict.ERROR, checks=())
     write_all(tmp_path, outcome("lint", checks=partly), nameless)
     write_outcome(tmp_path, outcome("security", Verdict.FAIL, checks=(check("a"),)))
     write_outcome(tmp_path, outcome("tests", Verdict.ERROR))
     document = merge(scan(), tmp_path, SETTINGS)
-    assert note(document, "lint") == "1 of 2 checks passed, skipped: b"
+    assert note(document, "lint") == "1 of 3 checks passed, declared limits: c, skipped: b"
     assert note(document, "type") == "ended in an error that its outcome does not name"
     assert note(document, "tests") == "main errored"
     assert note(document, "security") == (

@@ -15,7 +15,7 @@ from codex_audit.gates.tool import ToolError
 from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import Children
 from codex_audit.proofs.nursery import FIRST
-from codex_audit.proofs.proof import battery, with_limits
+from codex_audit.proofs.proof import battery, why_nothing_passed, with_limits
 from codex_audit.proofs.trainer.commands.plan import plan_of
 from codex_audit.proofs.trainer.epochs import steps_of_epoch
 from codex_audit.proofs.trainer.executor import Executor
@@ -248,9 +248,11 @@ def put_on_trial(
     subject = tried.subject
     if subject is None:
         return Report(errors=errors, device=device)
+    checks = with_limits(tried.checks, settings.limits, proofs, "trainer")
     return Report(
-        checks=with_limits(tried.checks, settings.limits, proofs, "trainer"),
+        checks=checks,
         errors=errors,
+        reason=why_nothing_passed(checks),
         facts={
             "subject": {
                 "name": subject.name,
