@@ -118,8 +118,8 @@ def _newest(trial: Trial, onward: Result, saves: tuple[int, ...], begun: int | N
     if begun != saves[-1]:
         return (
             f"after saves at steps {_list(saves)}{keep} the run resumes from step {begun}, not "
-            f"from the last, {saves[-1]}: it is deleted, or the newest is sought by a name or time that "
-            "does not tell"
+            f"from the last, {saves[-1]}: it is deleted, or the newest is sought by a name or time "
+            "that does not tell"
         )
     return ""
 
