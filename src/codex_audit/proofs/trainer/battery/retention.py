@@ -97,6 +97,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if problem:
         return Seen(good=False, summary=problem, measured=measured, method="save")
     told = f"after {len(saves)} saves into one place the last one is there and loads"
+    if "keep" not in trial.subject.knobs:
+        return Skip(f"{told}; the subject has no setting `keep` that could be held to its promise")
     counted = (
         f"; {measured['kept']} are kept where {_KEEP} are asked for" if "kept" in measured else ""
     )
