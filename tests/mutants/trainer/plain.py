@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
@@ -85,24 +85,30 @@ class Plain:
         evaluate_every=None,
         save_every=None,
         keep=None,
+        keep_best=False,
         dropout=True,
         precision="fp32",
         horizon=100,
+        ranks=1,
     ):
         self.seed, self.device, self.directory = seed, device, Path(directory)
         self.batch_size, self.accumulate, self.workers = batch_size, accumulate, workers
         self.clip_norm, self.evaluate_every = clip_norm, evaluate_every
-        self.save_every, self.keep = save_every, keep
+        self.save_every, self.keep, self.keep_best = save_every, keep, keep_best
+        self.ranks = ranks
         self.noisy, self.precision, self.horizon = dropout, precision, horizon
         self.seed_everything(seed)
         self.data = Sequences()
         self.model = self.make_model().to(device)
+        self.rank, self.called = 0, self.model
+        if ranks > 1:
+            self.join()
         self.optimizer = self.make_optimizer()
         self.schedule = self.make_schedule()
         self.scaler = torch.amp.GradScaler(device, init_scale=1024.0, enabled=precision == "fp16")
         self.average = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.step = self.epoch = self.position = 0
-        self.best = math.inf
+        self.best, self.best_step = math.inf, 0
         self.stream = None
 
     # What it is made of
@@ -128,6 +134,21 @@ class Plain:
         warmup = min(1.0, (step + 1) / 4)
         return warmup * (0.6 + 0.4 * math.cos(math.pi * min(1.0, step / self.horizon)))
 
+    # Ranks
+
+    def join(self):
+        distributed.init_process_group("gloo")
+        self.rank = distributed.get_rank()
+        self.called = self.wrap()
+        self.seed_everything(self.seed + self.rank)  # no two ranks drop or augment alike
+
+    def wrap(self):
+        return nn.parallel.DistributedDataParallel(self.model)
+
+    def share(self, order):
+        """This rank's samples of an epoch, as many as each other's."""
+        return order[self.rank :: self.ranks][: SAMPLES // self.ranks]
+
     # Data
 
     def permutation(self, epoch):
@@ -136,7 +157,7 @@ class Plain:
 
     def plan(self, epoch):
         """The micro-batches of an epoch, as lists of samples."""
-        order = self.permutation(epoch)
+        order = self.share(self.permutation(epoch))
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
     def loader(self, micros):
@@ -203,7 +224,7 @@ class Plain:
         ]
         total = 0.0
         for tokens, labels, noise in window:
-            loss = self.weigh(self.loss_of(self.model, tokens, labels, noise), labels, window)
+            loss = self.weigh(self.loss_of(self.called, tokens, labels, noise), labels, window)
             self.check(loss)
             self.backward(loss)
             total += loss.item()
@@ -263,7 +284,8 @@ class Plain:
                 count += int((labels != IGNORED).sum())
         for module, mode in modes.items():
             module.training = mode
-        self.best = min(self.best, total / count)
+        if total / count < self.best:
+            self.best, self.best_step = total / count, self.step
         return total / count
 
     def state(self):
@@ -293,9 +315,16 @@ class Plain:
             "scaler": self.scaler.state_dict(),
             "average": self.average,
             "progress": [self.step, self.epoch, self.position],
-            "best": self.best,
-            "random": self.random_state(),
+            "best": [self.best, self.best_step],
+            "random": self.random_states(),
         }
+
+    def random_states(self):
+        """Of each rank."""
+        states = [self.random_state()] * self.ranks
+        if self.ranks > 1:
+            distributed.all_gather_object(states, self.random_state())
+        return states
 
     def restore(self, state):
         self.model.load_state_dict(state["model"])
@@ -304,9 +333,9 @@ class Plain:
         self.scaler.load_state_dict(state["scaler"])
         self.average = state["average"]
         self.step, self.epoch, self.position = state["progress"]
-        self.best = state["best"]
+        self.best, self.best_step = state["best"]
         self.stream = None
-        self.restore_random_state(state["random"])
+        self.restore_random_state(state["random"][self.rank])
 
     def write(self, path, state):
         """Whole or not at all, and there after a crash."""
@@ -320,15 +349,26 @@ class Plain:
     def checkpoints(self, directory):
         return sorted(directory.glob("step-*.pt"))
 
+    def path(self, directory, step):
+        return directory / f"step-{step:08d}.pt"
+
     def prune(self, directory):
         for path in self.checkpoints(directory)[: -self.keep] if self.keep else []:
-            path.unlink()
+            if not (self.keep_best and path == self.path(directory, self.best_step)):
+                path.unlink()
 
     def save(self, directory):
         directory.mkdir(parents=True, exist_ok=True)
-        self.write(directory / f"step-{self.step:08d}.pt", self.collect())
-        self.prune(directory)
+        state = self.collect()
+        if self.rank == 0:
+            self.write(self.path(directory, self.step), state)
+            self.prune(directory)
+        if self.ranks > 1:
+            distributed.barrier()
 
     def load(self, directory):
         newest = self.checkpoints(directory)[-1]
-        self.restore(torch.load(newest, map_location=self.device, weights_only=True))
+        state = torch.load(newest, map_location=self.device, weights_only=True)
+        if len(state["random"]) != self.ranks:
+            raise ValueError(f"{newest} is of {len(state['random'])} ranks, not of {self.ranks}")
+        self.restore(state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from codex_audit.proofs.trainer.runs import File
 if TYPE_CHECKING:
     from pathlib import Path
 
+_OBJECTS = re.compile(r"(Unsupported \w+|GLOBAL|global|class|operand)[: ]+[\w.]*[.\d][\w.]*\w")
 _PICKLE = b"\x80"
 _ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
 
@@ -46,7 +48,7 @@ def _read(path: Path) -> tuple[str, frozenset[str]]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        refused = str(error).strip().splitlines()[0]
+        refused = _short(str(error))
         try:  # what the subject wrote here a moment ago
             loaded = torch.load(path, map_location="cpu", weights_only=False)
         except Exception:  # noqa: BLE001 - whatever its classes raise: it shows no tensors
@@ -54,6 +56,14 @@ def _read(path: Path) -> tuple[str, frozenset[str]]:
     leaves = (leaf for leaf in tree_leaves(loaded) if isinstance(leaf, torch.Tensor))
     hashes = (hashlib.sha256(flat_bytes(leaf)[1]).hexdigest() for leaf in leaves)
     return refused, frozenset(hashes)
+
+
+def _short(message: str) -> str:
+    """What torch objects to, without its advice."""
+    named = _OBJECTS.search(message)
+    if named is not None:
+        return named[0]
+    return (message.strip() or "no reason given").splitlines()[0].partition(". ")[0]
 
 
 def _of_safetensors(path: Path) -> frozenset[str]:

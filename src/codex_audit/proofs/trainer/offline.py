@@ -58,6 +58,8 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
     if isinstance(address, tuple):
         address = address[0]
     text = os.fsdecode(address) if isinstance(address, bytes | str) else str(address)
+    if text == socket.gethostname():  # a name of its own is no question to another host
+        return
     if address is None or text.startswith(_LOCAL) or text.startswith(("/", "\0")) or text == "":
         return
     raise NetworkUsedError(f"the network is cut, and {text!r} was asked for ({event})")

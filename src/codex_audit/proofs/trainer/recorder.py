@@ -8,6 +8,7 @@ Nothing watched here draws a random number or changes a value, unless a proof as
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import random
@@ -69,6 +70,8 @@ class Recorder:
 
     def install(self) -> None:
         """Start to watch; once a process."""
+        if self._faults.count_at:
+            gc.freeze()  # what is there already need not be gone through at each count
         self._watch_modules()
         self._watch_backward()
         self._watch_optimizers()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trial import Measured, Trial
 
 _WARM, _WINDOWS, _EVERY = 20, 4, 10
-_LEAST = 60
+_LEAST, _APART = 60, 3
 _BYTES = 4096  # a step: a list of losses takes less, a graph or a batch that is kept takes more
 _THINGS = 0.2  # a step: one every evaluation or epoch of five steps
 
@@ -25,7 +25,7 @@ def runs(trial: Trial) -> dict[str, Run]:
     """A longer run in which what is alive is counted, step after step, once it is warm."""
     counted = max(_LEAST, 2 * trial.steps)
     until = _WARM + counted
-    count_at = tuple(range(_WARM + 1, until + 1))
+    count_at = tuple(range(_WARM + 1, until + 1, _APART))
     knobs = {"evaluate_every": _EVERY} if "evaluate_every" in trial.subject.knobs else {}
     run = trial.run(until=until, horizon=until, faults=Faults(count_at=count_at))
     return {"counted": run.with_knobs(**knobs)}
@@ -42,9 +42,10 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if not result.completed:
         return Skip(f"not judged: the longer run {result.ending}")
     steps = [step for step in result.trace.steps if step.tensors is not None]
-    if len(steps) < _LEAST:
-        return Skip(f"not judged: {len(steps)} steps were counted, and {_LEAST} are needed")
-    measured: Measured = {"steps": len(steps)}
+    made = len(result.trace.steps)
+    if made < _WARM + _LEAST:
+        return Skip(f"not judged: {made} steps were made, and {_WARM + _LEAST} are needed")
+    measured: Measured = {"steps": made, "counted": len(steps)}
     grown = []
     for name, words, least in _COUNTS:
         rate = _growth([getattr(step, name) for step in steps])
@@ -52,11 +53,11 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         if rate >= least:
             grown.append(words.format(rate=rate))
     if grown:
-        summary = f"over {len(steps)} steps there are more and more: {', '.join(grown)}"
+        summary = f"over {made} steps there are more and more: {', '.join(grown)}"
         return Seen(good=False, summary=f"{summary}. {_hint(steps)}", measured=measured)
     return Seen(
         good=True,
-        summary=f"over {len(steps)} steps neither memory, tensors, open files nor threads grow",
+        summary=f"over {made} steps neither memory, tensors, open files nor threads grow",
         measured=measured,
     )
 
@@ -77,7 +78,7 @@ def _growth(counts: Sequence[int | None]) -> float:
         return 0.0
     least = [min(known[n * size : (n + 1) * size]) for n in range(_WINDOWS)]
     rises = all(before < after for before, after in pairwise(least))
-    return (least[-1] - least[0]) / (size * (_WINDOWS - 1)) if rises else 0.0
+    return (least[-1] - least[0]) / (_APART * size * (_WINDOWS - 1)) if rises else 0.0
 
 
 def _hint(steps: Sequence[Step]) -> str:

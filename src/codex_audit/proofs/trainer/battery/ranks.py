@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.bisect import as_details, diverge
+import msgspec
+
+from codex_audit.proofs.trainer.bisect import Divergence, as_details, diverge
 from codex_audit.proofs.trainer.bits import difference
-from codex_audit.proofs.trainer.pairs import Pair
+from codex_audit.proofs.trainer.pairs import GRADIENT, UPDATE, Pair
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import Tensors
+    from codex_audit.proofs.trainer.trace import Tensors, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 _POINT, _PAST = 5, 3
@@ -44,21 +46,24 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if problem:
         return Seen(good=False, summary=problem)
     point = min(_POINT, trial.steps - 2)
-    for number, (one, other) in enumerate(zip(ranks, (resumed, *resumed.peers), strict=True)):
-        where = f"resumed after step {point} on 2 ranks, rank {number}"
-        if not other.completed:
-            return Seen(good=False, summary=f"{where} {other.ending}", method="load")
-        streams = trial.streams
-        pair = Pair(one.trace, other.trace, point, resumed=True, streams=streams, rng_counts=True)
-        found = diverge(pair)
-        if found is not None:
-            return Seen(
-                good=False,
-                summary=f"{where} goes another way: {found}",
-                measured={"first_different_step": found.step},
-                method="load",
-                details=dict(as_details(found)),
-            )
+    pairs = list(zip(ranks, (resumed, *resumed.peers), strict=True))
+    for number, (one, other) in enumerate(pairs):
+        problem = _lost(trial, one, other, point)
+        if problem:
+            words = f"resumed after step {point} on 2 ranks, rank {number} {problem}"
+            return Seen(good=False, summary=words, method="load")
+    parted = _parted(trial, pairs, point)
+    if parted is not None:
+        number, found = parted
+        return Seen(
+            good=False,
+            summary=(
+                f"resumed after step {point} on 2 ranks, rank {number} goes another way: {found}"
+            ),
+            measured={"first_different_step": found.step},
+            method="load",
+            details=dict(as_details(found)),
+        )
     alone = results["alone"]
     problem = _alone(alone, two, point)
     if problem:
@@ -72,6 +77,46 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         ),
         measured={"steps_compared": len(two.trace.steps), "world_size_change": alone.completed},
     )
+
+
+def _lost(trial: Trial, one: Result, other: Result, point: int) -> str:
+    """How a rank's resume ended otherwise, or which of its generators are another's.
+
+    One that is as saved right after loading, or at the first step, is restored.
+    """
+    if not other.completed or not other.trace.steps:
+        return other.ending
+    saved, wanted = one.saves[0].rng, one.trace.steps[point].before.rng
+    loaded = other.loaded.rng if other.loaded else {}
+    first = other.trace.steps[0].before.rng
+    lost = [
+        stream
+        for stream in sorted(trial.streams)
+        if loaded.get(stream) != saved.get(stream) and first.get(stream) != wanted.get(stream)
+    ]
+    if not lost:
+        return ""
+    return (
+        f"does not have its own generators back ({', '.join(lost)}); save those of each rank, and "
+        "give each its own"
+    )
+
+
+def _parted(
+    trial: Trial, pairs: Iterable[tuple[Result, Result]], point: int
+) -> tuple[int, Divergence] | None:
+    """The rank that parts first from its run without a resume, by itself and not by another."""
+    found = []
+    for number, (one, other) in enumerate(pairs):
+        a, b = one.trace, other.trace
+        if number:  # buffers are the first rank's: the others get them at the first forward pass
+            a, b = _without_buffers(a), _without_buffers(b)
+        pair = Pair(a, b, skip=point, resumed=True, streams=trial.streams)
+        divergence = diverge(pair)
+        if divergence is not None:
+            shared = bool(divergence.components & {GRADIENT, UPDATE})  # made of what both did
+            found.append((divergence.step, shared, number, divergence))
+    return min(found, key=lambda each: each[:3])[2:] if found else None
 
 
 def _agree(ranks: tuple[Result, ...]) -> str:
@@ -98,15 +143,30 @@ def _agree(ranks: tuple[Result, ...]) -> str:
             f"after step {a.number} rank 0 and rank 1 differ in parameter `{found.name}` "
             f"({found.note}): {cause}"
         )
-    contents = [[m.content for m in step.micros] for step in one.steps]
-    if all(all(each) for each in contents) and contents == [
-        [m.content for m in step.micros] for step in other.steps
-    ]:
+    rows = [step.indices for step in one.steps]
+    contents = [tuple(micro.content for micro in step.micros) for step in one.steps]
+    if (None not in rows and rows == [step.indices for step in other.steps]) or (
+        all(all(each) for each in contents)
+        and contents == [tuple(micro.content for micro in step.micros) for step in other.steps]
+    ):
         return (
             "both ranks train on the same batches, so two do the work of one; give each its own "
             "part of the data (DistributedSampler, with `set_epoch`)"
         )
     return ""
+
+
+def _without_buffers(trace: Trace) -> Trace:
+    replace = msgspec.structs.replace
+    steps = (
+        replace(
+            step,
+            before=replace(step.before, buffers={}),
+            after=replace(step.after, buffers={}),
+        )
+        for step in trace.steps
+    )
+    return replace(trace, steps=tuple(steps))
 
 
 def _whole(tensors: Tensors) -> Tensors:

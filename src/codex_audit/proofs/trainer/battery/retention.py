@@ -97,6 +97,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if problem:
         return Seen(good=False, summary=problem, measured=measured, method="save")
     told = f"after {len(saves)} saves into one place the last one is there and loads"
+    if "keep" not in trial.subject.knobs:
+        return Skip(f"{told}; the subject has no setting `keep` that could be held to its promise")
     counted = (
         f"; {measured['kept']} are kept where {_KEEP} are asked for" if "kept" in measured else ""
     )
@@ -118,8 +120,8 @@ def _newest(trial: Trial, onward: Result, saves: tuple[int, ...], begun: int | N
     if begun != saves[-1]:
         return (
             f"after saves at steps {_list(saves)}{keep} the run resumes from step {begun}, not "
-            f"from the last, {saves[-1]}: it is deleted, or the newest is sought by a name or "
-            "time that does not tell"
+            f"from the last, {saves[-1]}: it is deleted, or the newest is sought by a name or time "
+            "that does not tell"
         )
     return ""
 

@@ -9,7 +9,7 @@ from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codex_audit.proofs.trainer.runs import Result, Run
+    from codex_audit.proofs.trainer.runs import Knob, Result, Run
     from codex_audit.proofs.trainer.trial import Measured, Trial
 
 _AFTER, _FURTHER = 3, 2
@@ -17,13 +17,15 @@ _AFTER, _FURTHER = 3, 2
 
 def runs(trial: Trial) -> dict[str, Run] | Skip:
     """A run in fp16 that saves, and one that resumes from it."""
+    scaled = any(step.scale is not None for step in trial.straight.trace.steps)
     lacks = trial.lacks("precision")
-    if lacks is not None:
+    if lacks is not None and not scaled:
         return lacks
+    knobs: dict[str, Knob] = {} if scaled else {"precision": "fp16"}
     point = min(_AFTER, trial.steps - _FURTHER)
-    source = trial.run(saves=(point,), until=point + _FURTHER).with_knobs(precision="fp16")
+    source = trial.run(saves=(point,), until=point + _FURTHER).with_knobs(**knobs)
     resumed = trial.run(source=source, source_step=point, until=point + _FURTHER)
-    return {"saves": source, "resumes": resumed.with_knobs(precision="fp16")}
+    return {"saves": source, "resumes": resumed.with_knobs(**knobs)}
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:

@@ -32,7 +32,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
             good=False,
             summary=(
                 f"`{unsafe.path}` of the checkpoint is read on resume, and not with "
-                f"weights_only=True, which refuses it: {_short(unsafe.refused)}"
+                f"weights_only=True, which refuses it: {unsafe.refused}"
             ),
             measured=measured,
             method="save",
@@ -46,14 +46,6 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         measured=measured,
         method="save",
     )
-
-
-def _short(reason: str) -> str:
-    """What torch objects to, without its advice."""
-    for word in ("Unsupported ", "GLOBAL "):
-        if word in reason:
-            return word + reason.partition(word)[2].partition(" was not")[0]
-    return reason.partition(". ")[0]
 
 
 PROOF = TrainerProof(
