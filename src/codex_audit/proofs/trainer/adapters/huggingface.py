@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import os
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ from codex_audit.proofs.trainer.session import UnableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -89,7 +88,7 @@ class _Driver:
         # Where a metric leads the rate, an evaluation is meant to change what follows.
         evaluates = trainer.eval_dataset is not None and not _led_by_metric(trainer.args)
         streams = isinstance(trainer.train_dataset, IterableDataset)
-        some = {"evaluate_every": evaluates, "workers": not streams}
+        some = {"evaluate_every": evaluates, "keep_best": evaluates, "workers": not streams}
         self.knobs = knobs_of(factory) | {*_KNOBS, *(name for name, has in some.items() if has)}
         able = {"evaluate": evaluates, "extra": bool(self.extra()), "distributed": True}
         self.abilities = frozenset(name for name, has in able.items() if has)
@@ -119,14 +118,11 @@ class _Driver:
         """Resume from what the trainer picks among its checkpoints, or start anew."""
         session, checkpoint = self._session, None
         where = session.source
-        if where is not None and not session.run.apart:
-            # It goes on in the directory that it used before.
-            shutil.copytree(where, session.place(0), dirs_exist_ok=True)
-            where = session.place(0)
-        elif where is not None:
-            self._trainer.args.output_dir = str(where)
-        if where is not None and where.is_dir():
-            checkpoint = _part("trainer_utils").get_last_checkpoint(str(where))
+        if where is not None:
+            # In the directory that it used before, where callbacks may look for their own files.
+            self._save_in(where)
+            if where.is_dir():
+                checkpoint = _part("trainer_utils").get_last_checkpoint(session.spelled(where))
         self._trainer.train(resume_from_checkpoint=checkpoint)
         return []
 
@@ -147,16 +143,20 @@ class _Driver:
                 make = trainer.call_model_init
                 trainer.call_model_init = lambda *args, **kwargs: _still(make(*args, **kwargs))
 
+    def _save_in(self, where: Path) -> None:
+        # In some releases arguments are frozen once they are checked.
+        object.__setattr__(self._trainer.args, "output_dir", self._session.spelled(where))
+
     def _saving(self, save: Callable[..., Any]) -> Callable[..., Any]:
-        session, state = self._session, self._trainer
+        session, trainer = self._session, self._trainer
 
         def saving(*args: Any, **kwargs: Any) -> Any:
-            step = state.state.global_step
+            step = trainer.state.global_step
             if step not in session.run.saves and not session.knobs.get("save_every"):
                 return save(*args, **kwargs)
             with session.saving(step) as where:
-                if session.run.apart:  # and there it stays, for callbacks that save beside it
-                    state.args.output_dir = str(where)
+                # There it stays, for callbacks that save beside it.
+                self._save_in(where)
                 return save(*args, **kwargs)
 
         return saving
@@ -181,8 +181,10 @@ class _Driver:
             if within or trainer.state.global_step not in session.run.evaluate_at:
                 return evaluate(*args, **kwargs)
             within = True
-            with session.evaluating():
+            with session.evaluating() as tell:
                 result = evaluate(*args, **kwargs)
+                if isinstance(result.get("eval_loss"), float):
+                    tell(result["eval_loss"])
             within = False
             return result
 
@@ -224,8 +226,7 @@ def _tell(arguments: Any, session: Session) -> None:
         "push_to_hub": False,
     }
     if not run.apart:
-        # As many users write it: what compares paths as text must stand it.
-        told["output_dir"] = f"./{os.path.relpath(session.place(0))}/"
+        told["output_dir"] = session.spelled(session.place(0))
     if run.device == "cpu":
         told |= {"use_cpu": True, "no_cuda": True}
         if run.ranks > 1:
@@ -241,7 +242,7 @@ def _tell(arguments: Any, session: Session) -> None:
             told |= {"dataloader_prefetch_factor": None, "dataloader_persistent_workers": False}
     if "precision" in knobs:
         told |= _precision(str(knobs["precision"]), run.device)
-    told |= _strategies(arguments, session)
+    told |= _strategies(session)
     known = {field.name for field in dataclasses.fields(arguments)}
     # Until 4.41 it had the longer name, and for a while both.
     every = "eval_strategy" if "eval_strategy" in known else "evaluation_strategy"
@@ -259,7 +260,7 @@ def _precision(asked: str, device: str) -> dict[str, bool]:
     return {"fp16": asked == "fp16", "bf16": asked == "bf16"}
 
 
-def _strategies(arguments: Any, session: Session) -> dict[str, Any]:
+def _strategies(session: Session) -> dict[str, Any]:
     """When it evaluates and saves, as far as the run says so."""
     knobs = session.knobs
     told: dict[str, Any] = {}
@@ -268,9 +269,11 @@ def _strategies(arguments: Any, session: Session) -> dict[str, Any]:
         told |= {"eval_strategy": "steps" if evaluate else "no", "eval_steps": evaluate}
     if "save_every" in knobs:
         told |= {"save_strategy": "steps" if save else "no", "save_steps": save or 1}
-    if evaluate and knobs.get("keep") and arguments.metric_for_best_model is None:
-        told["metric_for_best_model"] = "loss"  # so that there is a best one to keep
-    if {"evaluate_every", "save_every"} & knobs.keys():
+    if knobs.get("keep_best"):
+        # Saves and evaluations are asked for one by one; a strategy is needed to have a best one.
+        told |= {"save_strategy": "steps", "save_steps": _NEVER, "metric_for_best_model": "loss"}
+        told["greater_is_better"] = False
+    if {"evaluate_every", "save_every", "keep_best"} & knobs.keys():
         # It wants both strategies equal; the last state is what a proof compares.
         told["load_best_model_at_end"] = False
     return told

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CERTAIN = 3.0
 _NEARLY_ALL = 0.9
+_ODDS = 700  # as three deviations
 
 
 def runs(trial: Trial) -> dict[str, Run]:
@@ -31,7 +32,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
     first = sum(losses[:quarter]) / quarter if losses else math.nan
     last = sum(losses[-quarter:]) / quarter if losses else math.nan
     trend, needed = mann_kendall(losses)
-    good = last < first and -trend >= needed
+    good = last < first and (-trend >= needed or falls_at_once(losses))
     word = "falls" if good else "shows no certain fall" if last < first else "does not fall"
     return Seen(
         good=good,
@@ -64,6 +65,19 @@ def mann_kendall(values: Sequence[float]) -> tuple[float, float]:
     )
     most = n * (n - 1) / 2 / deviation
     return balance / deviation, min(_CERTAIN, _NEARLY_ALL * most)
+
+
+def falls_at_once(values: Sequence[float]) -> bool:
+    """Whether each of the first few is above all of the last quarter, beyond chance.
+
+    A loss that falls in a few steps and stays there has no trend over the whole series. By
+    chance, k values are above q others once in `comb(k + q, k)` times.
+    """
+    quarter = len(values) // 4
+    few = next((k for k in range(1, len(values)) if math.comb(k + quarter, k) >= _ODDS), None)
+    if not quarter or few is None or few + quarter > len(values):
+        return False
+    return min(values[:few]) > max(values[-quarter:])
 
 
 def finite(number: float) -> float | str:
