@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader
 
 from codex_audit.proofs.trainer import loaders
 from codex_audit.proofs.trainer.adapters.choosing import knobs_of
@@ -24,16 +25,17 @@ from codex_audit.proofs.trainer.own_tensors import OwnTensors
 from codex_audit.proofs.trainer.session import UnableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from codex_audit.proofs.trainer.session import Session
 
 LIBRARY = ("lightning.pytorch", "pytorch_lightning")
 
-_KNOBS = {"dropout", "keep", "precision", "save_every", *loaders.KNOBS}
+_KNOBS = {"dropout", "keep", "precision", *loaders.KNOBS}
 _AUTOMATIC = {"accumulate", "clip_norm"}  # what a manual optimization does itself
 _PRECISIONS = {"fp16": "16-mixed", "bf16": "bf16-mixed", "fp32": "32-true"}
 _NEVER = 10**9
+_ALONE, _ONE = "_codex_audit_alone", (1, "1", [0])  # whether the factory wants one device
 _ENDING = ".ckpt"
 # Where a proof's evidence may lie, in the order of looking: what the module's own class overrides.
 _CITED = {
@@ -83,6 +85,7 @@ def _settled(package: Any, session: Session) -> Iterator[None]:
 
     def initialised(trainer: Any, *args: Any, **kwargs: Any) -> None:
         original(trainer, *args, **_arguments(package, session, kwargs))
+        trainer.__dict__[_ALONE] = kwargs.get("devices") in _ONE
 
     package.Trainer.__init__ = initialised
     try:
@@ -120,15 +123,16 @@ def _arguments(package: Any, session: Session, given: Mapping[str, Any]) -> dict
         asked |= {"gradient_clip_val": knobs["clip_norm"], "gradient_clip_algorithm": "norm"}
     if "evaluate_every" in knobs:
         every = knobs["evaluate_every"]
-        asked |= {"val_check_interval": every, "check_val_every_n_epoch": None}
-        asked |= {} if every else {"val_check_interval": None, "limit_val_batches": 0}
+        at = {"val_check_interval": every, "check_val_every_n_epoch": None}
+        asked |= at if every else {"limit_val_batches": 0}
     if "precision" in knobs:
         asked["precision"] = _PRECISIONS.get(str(knobs["precision"]), knobs["precision"])
         if (str(knobs["precision"]), run.device) == ("fp16", "cpu"):
             raise UnableError("Lightning uses bf16 where fp16 is asked for on a CPU")
-    if knobs.get("save_every"):
+    if "keep" in knobs:
+        keeper = _keeper(package, session, several)
         others = [each for each in several if not isinstance(each, _kept(package))]
-        asked |= {"enable_checkpointing": True, "callbacks": [*others, _keeper(package, session)]}
+        asked |= {"enable_checkpointing": True, "callbacks": [*others, keeper]}
     return {**ours, **given, **asked}
 
 
@@ -140,17 +144,22 @@ def _kept(package: Any) -> Any:
     return _of(package, "callbacks").ModelCheckpoint
 
 
-def _keeper(package: Any, session: Session) -> Any:
-    """The library's own callback, saving every few steps and keeping the newest."""
-    knobs = session.knobs
-    return _kept(package)(
+def _keeper(package: Any, session: Session, callbacks: Iterable[Any]) -> Any:
+    """The factory's own ModelCheckpoint, or the library's, keeping the newest few."""
+    kind = _kept(package)
+    ours = kind(
         dirpath=session.spelled(session.place(0)),
         filename="{step}",
-        every_n_train_steps=knobs["save_every"],
+        every_n_train_steps=1,
         monitor="step",
         mode="max",
-        save_top_k=knobs.get("keep") or -1,
+        save_top_k=session.knobs["keep"],
     )
+    own = next((each for each in callbacks if isinstance(each, kind)), None)
+    if own is None:
+        return ours
+    vars(own).update(vars(ours))
+    return own
 
 
 class _Driver:
@@ -168,13 +177,12 @@ class _Driver:
             | (_AUTOMATIC if self._module.automatic_optimization else set())
             | ({"evaluate_every"} if evaluates else set())
         )
-        self.abilities = frozenset(
-            {
-                "distributed",
-                *(["evaluate"] if evaluates else ()),
-                *(["extra"] if self.extra() else ()),
-            }
-        )
+        able = {
+            "distributed": self._divides(),
+            "evaluate": evaluates,
+            "extra": bool(self.extra()),
+        }
+        self.abilities = frozenset(name for name, has in able.items() if has)
         self.methods = {name: _cited(self._module, names) for name, names in _CITED.items()}
         self.methods["factory"] = factory
 
@@ -207,12 +215,12 @@ class _Driver:
         """Fit, from the checkpoint if there is one; a last callback saves and ends it."""
         session, trainer = self._session, self._trainer
         self._fit_epochs()
-        asking = type("Asking", (_Asking, self._package.Callback), {})
-        trainer.callbacks.append(asking(session))
+        asking = type("Asking", (_Asking, self._package.Callback), {})(session)
+        trainer.callbacks.append(asking)
+        if "keep" in session.knobs:
+            asking.keep_by(trainer.checkpoint_callback)
         _watch_evaluations(trainer, session)
         _tell_loaded(trainer, session)
-        if session.knobs.get("save_every"):
-            _watch_saves(trainer, session)
         names = ("train_dataloaders", "val_dataloaders")
         data = dict(zip(names, self._data, strict=False))
         if self._data and isinstance(self._data[0], self._package.LightningDataModule):
@@ -228,6 +236,12 @@ class _Driver:
         holders = (self._module, *self._data[:1])
         own = any(_overrides(holder, self._package) for holder in holders)
         return own or len(self._data) > 1
+
+    def _divides(self) -> bool:
+        """Whether the library promises each rank its own samples."""
+        kinds = (DataLoader, self._package.LightningDataModule)
+        own = not self._data or isinstance(self._data[0], kinds)
+        return own and not vars(self._trainer).get(_ALONE)
 
     def _fit_epochs(self) -> None:
         """As many epochs as the horizon has, where the factory's Trainer counts epochs."""
@@ -261,13 +275,18 @@ class _Asking:
         self._session = session
         self._done = 0
         self._batch = ExitStack()
+        self._keep: Callable[..., None] | None = None
+
+    def keep_by(self, keeper: Any) -> None:
+        """Let a ModelCheckpoint save and delete, only when it is asked to."""
+        self._keep = keeper.on_train_batch_end
+        for hook in ("on_train_batch_end", "on_train_epoch_end", "on_validation_end"):
+            setattr(keeper, hook, lambda *_: None)
 
     def on_fit_start(self, trainer: Any, module: Any) -> None:
         knobs = self._session.knobs
         if _several(trainer):  # whose steps max_steps would count, and we do not
             trainer.fit_loop.epoch_loop.max_steps = -1
-            if "save_every" in knobs:
-                raise UnableError("ModelCheckpoint counts the steps of several optimizers")
         if knobs.get("dropout") is False:
             _still(module)
         for callback in trainer.callbacks:
@@ -288,7 +307,7 @@ class _Asking:
         if _several(trainer):
             self._batch.enter_context(self._session.recorder.one_step())
 
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
         self._batch.close()
         run, step = self._session.run, self._made(trainer)
         if step == self._done:  # inside an accumulation window
@@ -296,7 +315,10 @@ class _Asking:
         self._done = step
         if step in run.saves:
             with self._session.saving(step) as where:
-                trainer.save_checkpoint(str(where / f"step={step}{_ENDING}"))
+                if self._keep is not None:
+                    self._keep(trainer, *args)
+                else:
+                    trainer.save_checkpoint(str(where / f"step={step}{_ENDING}"))
         if step >= run.until:
             # As if max_steps had been reached; `should_stop` would evaluate once more.
             trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
@@ -313,20 +335,6 @@ def _several(trainer: Any) -> bool:
     return len(trainer.optimizers) > 1
 
 
-def _watch_saves(trainer: Any, session: Session) -> None:
-    """Look at the saves that the library's own callback makes."""
-    save = trainer.save_checkpoint
-
-    def saved(filepath: Any, *args: Any, **kwargs: Any) -> None:
-        if trainer.global_step in session.run.saves:
-            save(filepath, *args, **kwargs)
-            return
-        with session.saving(trainer.global_step):
-            save(filepath, *args, **kwargs)
-
-    trainer.save_checkpoint = saved
-
-
 def _watch_evaluations(trainer: Any, session: Session) -> None:
     """Have a validation where one is asked for, and look before and after it."""
     asked = session.run.evaluate_at
@@ -339,8 +347,12 @@ def _watch_evaluations(trainer: Any, session: Session) -> None:
     def evaluated(*args: Any, **kwargs: Any) -> Any:
         if trainer.sanity_checking or trainer.global_step not in asked:
             return run(*args, **kwargs)
-        with session.evaluating():
-            return run(*args, **kwargs)
+        with session.evaluating() as tell:
+            result = run(*args, **kwargs)
+            for name, value in trainer.callback_metrics.items():
+                if "loss" in name and "train" not in name:
+                    tell(float(value))
+        return result
 
     def due(*args: Any, **kwargs: Any) -> bool:
         inside = epoch_loop._should_accumulate()  # noqa: SLF001 - as above
