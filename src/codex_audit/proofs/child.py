@@ -27,7 +27,8 @@ def serve(
     The audited repository, and its `src` if there is one, come first on the import path, as
     its own scripts would see it. What `job` reports is written whole or not at all; an
     exception, or an attempt to exit, becomes the report. `nursed` says that a nursery forked
-    this process, and has seen to its import path.
+    this process, and has seen to its import path. An exception is added to what was reported
+    before it.
     """
     spec: dict[str, Any] = json.loads(Path(sys.argv[1]).read_bytes())
     del sys.argv[1:]  # the subject may read its own arguments
@@ -38,8 +39,10 @@ def serve(
         die_with(spec["parent"])
         extend_path(root)
     result = Path(spec["result"])
+    told: dict[str, Any] = {}
 
     def report(value: Mapping[str, Any]) -> None:
+        told.update(value)
         partial = result.with_suffix(".partial")
         partial.write_text(json.dumps(value), encoding="utf-8")
         partial.replace(result)
@@ -47,15 +50,12 @@ def serve(
     try:
         job(spec, report)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is reported
-        report(
-            {
-                "error": {
-                    "type": type(error).__name__,
-                    "message": str(error) or type(error).__name__,
-                    "traceback": "".join(traceback.format_exception(error)),
-                }
-            }
-        )
+        failure = {
+            "type": type(error).__name__,
+            "message": str(error) or type(error).__name__,
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        report({**told, "error": failure})
 
 
 def place_of(thing: object, root: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 from collections import deque
+from collections.abc import MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -184,11 +185,11 @@ class Recorder:
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._own_loss = float(loss.detach())
         if self._faults.poison_at == self.steps + 1:
-            return tree_map(_poisoned, output)
+            return _changed(output, _poisoned)
         return output
 
     def _worsened(self, output: Any) -> Any:
-        return tree_map(_worse, output) if self.steps >= (self._faults.worsen_from or 0) else output
+        return _changed(output, _worse) if self.steps >= (self._faults.worsen_from or 0) else output
 
     # The loss, and the micro-batch that ends with it
 
@@ -379,6 +380,19 @@ def rng_digests() -> dict[str, str]:
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
+
+
+def _changed(output: Any, change: Callable[[Any], Any]) -> Any:
+    """An output with every tensor changed, also within mappings that torch's trees do not know."""
+
+    def changed(leaf: Any) -> Any:
+        if not isinstance(leaf, MutableMapping):
+            return change(leaf)
+        for key, value in list(leaf.items()):
+            leaf[key] = _changed(value, change)
+        return leaf
+
+    return tree_map(changed, output)
 
 
 def _poisoned(leaf: Any) -> Any:

@@ -75,6 +75,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
         report(told | _so_far(session))
 
     session.told = so_far
+    so_far()
     losses = driver.go()
     told["losses"] = [float(loss).hex() for loss in losses]
     order = driver.order()

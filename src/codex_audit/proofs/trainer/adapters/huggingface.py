@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import json
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -22,7 +24,6 @@ from codex_audit.proofs.trainer.session import UnableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -123,6 +124,8 @@ class _Driver:
             self._save_in(where)
             if where.is_dir():
                 checkpoint = _part("trainer_utils").get_last_checkpoint(session.spelled(where))
+            if checkpoint is not None:
+                _moved(Path(checkpoint))
         self._trainer.train(resume_from_checkpoint=checkpoint)
         return []
 
@@ -189,6 +192,21 @@ class _Driver:
             return result
 
         return evaluating
+
+
+def _moved(checkpoint: Path) -> None:
+    """Have a checkpoint, which was copied, name the best one where that lies now."""
+    file = checkpoint / "trainer_state.json"
+    try:
+        state = json.loads(file.read_bytes())
+    except (OSError, ValueError):  # a kill may have left none, or a part of it
+        return
+    best = state.get("best_model_checkpoint")
+    if best and (checkpoint.parent / Path(best).name).is_dir():
+        # Spelled as before: the trial is of what compares directories as texts.
+        start = "./" if best.startswith("./") else ""
+        state["best_model_checkpoint"] = f"{start}{checkpoint.parent / Path(best).name}"
+        file.write_text(json.dumps(state), encoding="utf-8")
 
 
 def _asking(session: Session) -> Any:

@@ -178,9 +178,12 @@ def _only_one(results: Mapping[str, Result], saves: tuple[int, ...]) -> str:
     if "one" not in results or not results["one"].completed or results["broken"].exit_code >= 0:
         return ""
     after = results["after broken"]
-    begun = _begun_at(after, _states(results["one"].trace.before, results["one"]))
+    states = _states(results["one"].trace.before, results["one"])
+    begun = _begun_at(after, states)
     if after.completed and begun == saves[-1]:
         return ""
+    if saves[-1] in states and _holds(after, states[saves[-1]]):
+        return ""  # it is there: that a resume takes the broken one is another proof's to say
     return (
         f"with keep=1, resumed from step {saves[-1]} and killed in its next save, the run cannot "
         "resume: the only checkpoint is deleted before the next one is whole"
@@ -200,6 +203,12 @@ def _best(results: Mapping[str, Result], saves: tuple[int, ...], measured: Measu
     if not after.completed:
         return f"with keep=1 and the best kept besides, the resume {after.ending}"
     begun = _begun_at(after, states)
+    if begun not in saves and not any(_holds(after, states[each]) for each in saves):
+        return (
+            "with keep=1, the best kept besides and a directory told as `./out/`, none of the "
+            f"saves at steps {_list(saves)} is left when training ends: every checkpoint is "
+            "deleted; compare directories by what they are, not by how they are spelled"
+        )
     if step == saves[-1] or begun not in saves or not _holds(after, states[begun]):
         return ""
     measured["best_survives"] = _holds(after, states[step])
