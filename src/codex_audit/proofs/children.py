@@ -323,14 +323,16 @@ class Children:
         time.sleep(_PATIENCE)
 
 
+def import_path() -> str:
+    """PYTHONPATH with absolute entries: a child's working directory is another one."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(str(Path(entry).resolve()) for entry in given if entry)
+
+
 def _environment(*, hash_seed: int) -> dict[str, str]:
-    # The child's working directory is another one, where a relative entry would mean nothing.
-    paths = [
-        str(Path(p).resolve()) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p
-    ]
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONPATH": import_path(),
         "PYTHONHASHSEED": str(hash_seed),
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",

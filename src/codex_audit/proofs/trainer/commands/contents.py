@@ -37,15 +37,16 @@ class Contents:
         for name, thing in self._walk("", made, 0):
             if isinstance(thing, str):
                 leaves[name] = thing
+            elif _is_array(thing):
+                tensors[name] = self.bits.raw(thing.tobytes(), str(thing.dtype), thing.shape)
             else:
                 tensors |= self.bits.write({name: thing})
         return tensors, leaves
 
     def _walk(self, name: str, thing: Any, depth: int) -> Iterator[tuple[str, Any]]:
         """Names with tensors, or with text."""
-        tensor = _as_tensor(thing)
-        if tensor is not None:
-            yield name or "tensor", tensor
+        if _is_tensor(thing) or _is_array(thing):
+            yield name or "tensor", thing
         elif isinstance(thing, str | bytes | os.PathLike):
             yield name, repr(self._text(thing))
         elif isinstance(thing, _PLAIN):
@@ -94,18 +95,14 @@ def _inside(thing: Any) -> Mapping[Any, Any] | None:
     return getattr(thing, "__dict__", None)
 
 
-def _as_tensor(thing: Any) -> Any:
-    """A tensor of a tensor or an array; None of everything else."""
+def _is_tensor(thing: Any) -> bool:
     torch = sys.modules.get("torch")
-    if torch is None:
-        return None
-    if isinstance(thing, torch.Tensor):
-        return thing
+    return torch is not None and isinstance(thing, torch.Tensor)
+
+
+def _is_array(thing: Any) -> bool:
+    """Whether it is numbers of NumPy: an array, or a single one."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(thing, numpy.ndarray | numpy.generic):
-        return None
-    if thing.dtype.kind not in "biuf":
-        return None
-    wide = {"uint16": "int32", "uint32": "int64", "uint64": "int64", "longdouble": "float64"}
-    array = numpy.array(thing)
-    return torch.from_numpy(array.astype(wide.get(str(array.dtype), array.dtype)))
+        return False
+    return thing.dtype.kind in "biuf"

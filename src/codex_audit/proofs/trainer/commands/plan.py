@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.outcome import Evidence
+from codex_audit.proofs.children import import_path
 from codex_audit.proofs.trainer.commands.line import Line, parse, refusal
 from codex_audit.proofs.trainer.commands.losses import Where, where_of
 
@@ -126,6 +127,7 @@ def _environment(settings: TrainerSettings, root: Path, device: str) -> dict[str
     """This process's, with the command's interpreter first on the path, and the settings' own."""
     found = {
         **os.environ,
+        "PYTHONPATH": import_path(),
         "PYTHONUNBUFFERED": "1",  # or what it prints is seen only at its end
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",

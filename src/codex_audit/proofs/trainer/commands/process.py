@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from codex_audit.proofs.children import import_path
 from codex_audit.proofs.trainer.commands.asked import Ran, Stop, Version
 from codex_audit.proofs.trainer.commands.launch import NO_NAMESPACE
 from codex_audit.proofs.trainer.commands.losses import Reader
@@ -88,6 +89,7 @@ class Watched:
         self._process = subprocess.Popen(  # noqa: S603 - the settings' own command, no shell
             [sys.executable, "-P", "-m", _LAUNCH, json.dumps(spec)],
             cwd=cwd,
+            env={**os.environ, "PYTHONPATH": import_path()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
