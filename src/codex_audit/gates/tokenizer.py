@@ -16,6 +16,7 @@ from codex_audit.proofs.tokenizer.discovery import discovered
 from codex_audit.proofs.tokenizer.loading import is_factory
 from codex_audit.proofs.tokenizer.normalization import NORMALIZATIONS, unknown_name
 from codex_audit.proofs.tokenizer.proof import battery
+from codex_audit.proofs.tokenizer.subject import MalformedError
 from codex_audit.tree.files import list_tree
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ def run(context: Context) -> Report:
         captured = capture(
             failure, phase=PHASE, step=STEP, context=f"tokenizer {name}", root=context.root
         )
+        if failure.type == MalformedError.__name__:
+            message, _, remedy = captured.message.rpartition("; ")
+            captured = msgspec.structs.replace(
+                captured,
+                message=message,
+                diagnosis="what stands trial is no tokenizer that can be loaded",
+                remedy=remedy,
+            )
         return Report(errors=(captured,))
     return Report(
         checks=with_limits(_checks(reports), settings.limits, proofs, "tokenizer"),

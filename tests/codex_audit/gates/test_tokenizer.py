@@ -140,8 +140,11 @@ def test_a_factory_that_gives_no_tokenizer_is_an_error_in_one_line(
     own: Path, tmp_path: Path, factory: str, message: str
 ) -> None:
     report, _ = trial(own, tmp_path / "scratch", factory=factory)
-    assert message in report.errors[0].message
-    assert "\n" not in report.errors[0].message
+    error = report.errors[0]
+    assert message in f"{error.message}; {error.remedy}"
+    assert "\n" not in error.message
+    assert error.diagnosis == "what stands trial is no tokenizer that can be loaded"
+    assert error.remedy
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,7 @@ def test_a_factory_that_gives_no_tokenizer_is_an_error_in_one_line(
         ("tokenizer.model", "", "tokenizer.model: it is empty"),
         ("tokenizer.model", "\nmodel", "tokenizer.model: not read as sentencepiece"),
         ("own.tiktoken", "!! 1", "own.tiktoken:1: not `TOKEN RANK` with the token in base 64"),
-        ("words.txt", "a b", "words.txt: a file that no adapter knows; they read"),
+        ("words.txt", "a b", "words.txt: a file that no adapter knows; name a directory of"),
     ],
 )
 def test_a_file_that_is_no_tokenizer_is_an_error_in_one_line(
@@ -166,8 +169,11 @@ def test_a_file_that_is_no_tokenizer_is_an_error_in_one_line(
     assert checks == {}
     assert conclude(report.checks, report.errors) is Verdict.ERROR
     assert report.errors[0].step == "tokenizer_smoke_test"
-    assert message in report.errors[0].message
-    assert "\n" not in report.errors[0].message
+    error = report.errors[0]
+    assert message in f"{error.message}; {error.remedy}"
+    assert "\n" not in error.message
+    assert error.diagnosis == "what stands trial is no tokenizer that can be loaded"
+    assert error.remedy
 
 
 def test_the_one_tokenizer_of_a_repository_is_found(tmp_path: Path) -> None:

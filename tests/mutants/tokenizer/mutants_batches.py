@@ -278,3 +278,23 @@ def frame_is_a_word() -> Any:
         single="<s> $A e", special_tokens=[("<s>", 1), ("e", word)]
     )
     return tokenizer
+
+
+@mutant("round_trip", "becomes")
+class CachesByABeginning(Points):
+    """Ids are cached under the beginning of a text and its length."""
+
+    def __init__(self) -> None:
+        self.cache: dict[tuple[str, int, bool], list[int]] = {}
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        key = (text[:30], len(text), special)
+        return self.cache.setdefault(key, super().encode(text, special=special))
+
+
+@mutant("special_text_is_text", "ordinary word")
+def special_word() -> Any:
+    """An ordinary word was added as a special token."""
+    tokenizer = byte_level_bpe()
+    tokenizer.add_special_tokens(["the"])
+    return tokenizer

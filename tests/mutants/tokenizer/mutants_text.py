@@ -220,7 +220,7 @@ class StreamsWithoutSpaces:
         return (self.decode([number]).lstrip(" ") for number in ids)
 
 
-@mutant("long_text", "quadratic", "openai/tiktoken issue 195")
+@mutant("long_text", "quadratic")
 class Quadratic(Points):
     """The rest of the text is copied for every character."""
 
@@ -297,3 +297,11 @@ def added_tokens_eat_spaces() -> Any:
     tokenizer = byte_level_bpe()
     tokenizer.add_tokens([AddedToken("im_patch", lstrip=True, rstrip=True)])
     return tokenizer
+
+
+@mutant("round_trip", "Replace")
+def straightens_quotes() -> Any:
+    """A normalizer replaces one curly quote by a straight one."""
+    from tokenizers import normalizers
+
+    return _with(normalizer=normalizers.Replace("\u2018", "'"))

@@ -64,9 +64,9 @@ def from_path(path: Path) -> Subject:
     """
     adapter = next((each for each in adapters() if each.load and each.reads(path)), None)
     if adapter is None or adapter.load is None:
-        forms = "; ".join(each.form for each in adapters() if each.form)
+        forms = ", ".join(each.form for each in adapters() if each.form)
         what = "directory" if path.is_dir() else "file"
-        raise MalformedError(f"{path.name}: a {what} that no adapter knows; they read {forms}")
+        raise MalformedError(f"{path.name}: a {what} that no adapter knows; name {forms}")
     try:
         return adapter.load(path)
     except ImportError:

@@ -28,9 +28,9 @@ def _lowercase(text: str) -> str:
 
 def _strip_accents(text: str) -> str:
     apart = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize(
-        "NFC", "".join(c for c in apart if unicodedata.category(c) != "Mn")
-    )
+    # Which marks are spacing ones changes between versions of Unicode.
+    kept = "".join(c for c in apart if unicodedata.category(c) not in {"Mn", "Mc"})
+    return unicodedata.normalize("NFC", kept)
 
 
 def _spm(text: str) -> str:
@@ -88,6 +88,7 @@ NORMALIZATIONS: dict[str, tuple[str, Callable[[str], str]]] = {
 }  # fmt: skip
 # Applied before the others: what drops a character comes before what turns it into a space.
 _FIRST = ("nmt-nfkc", "clean-text", "control-characters", "zero-width", "nfkc", "nfc")
+_BROAD = frozenset({"spacing"})
 # Other names under which some of them are known.
 ALIASES = {"nfd": "nfc", "nfkd": "nfkc", "nmt_nfkc": "nmt-nfkc", "NFC": "nfc", "NFKC": "nfkc"}
 
@@ -111,7 +112,7 @@ def canonical(text: str, names: Iterable[str]) -> str:
 
 
 def explain(pairs: Sequence[tuple[str, str]], declared: Sequence[str]) -> tuple[str, ...]:
-    """The fewest normalisations, up to three, beside the declared that explain every pair."""
+    """The fewest normalisations, beside the declared, that explain every pair."""
     names = [name for name in NORMALIZATIONS if name not in declared]
     useful = [
         name
@@ -122,11 +123,14 @@ def explain(pairs: Sequence[tuple[str, str]], declared: Sequence[str]) -> tuple[
             for text, back in pairs
         )
     ]
-    for count in (1, 2, 3):
-        for chosen in combinations(useful, count):
-            every = [*chosen, *declared]
-            if all(canonical(text, every) == canonical(back, every) for text, back in pairs):
-                return chosen
+    # What explains most is said last: more words that are exact are better than one that is not.
+    exact = [name for name in useful if name not in _BROAD]
+    tried = [c for count in (1, 2, 3, 4) for c in combinations(exact, count)]
+    tried += [c for count in (1, 2, 3) for c in combinations(useful, count)]
+    for chosen in tried:
+        every = [*chosen, *declared]
+        if all(canonical(text, every) == canonical(back, every) for text, back in pairs):
+            return chosen
     return ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ FRAGMENTS: tuple[str, ...] = (
     "\U00020000", "\U0010fffd", "\ue000", "\ufffd", "\ufeff", "\u2028", "##", "<", "[", "_", "-",
 )  # fmt: skip
 _FEW = 12
-_CODE_POINTS = 4000
+_SHORT = 80  # of so many characters every piece is tried
+_TEXTS = 12
+_SHRINKING = 5.0  # seconds
 
 
 def find(fails: Callable[[str], bool], examples: int) -> str | None:
@@ -39,24 +42,43 @@ def find(fails: Callable[[str], bool], examples: int) -> str | None:
 def smallest(texts: Iterable[str], fails: Callable[[str], bool]) -> str:
     """The smallest text that fails, made of what the given failing texts hold.
 
-    First the shortest piece of any of them; then Hypothesis leaves characters out of it.
+    Long texts lose what they can lose, half by half; of what is left, the shortest piece is
+    taken; then Hypothesis leaves characters out of it.
     """
-    best = min(texts_ := list(texts), key=len)
-    for text in texts_:
-        for length in range(min(len(best), len(text), _CODE_POINTS)):
+    deadline = time.monotonic() + _SHRINKING
+    short = [_without(text, fails, deadline) for text in list(texts)[:_TEXTS]]
+    best = min(short, key=len)
+    for text in short:
+        for length in range(min(len(best), len(text))):
             pieces = (text[i : i + length] for i in range(len(text) - length + 1))
             piece = next(filter(fails, pieces), None)
             if piece is not None:
                 best = piece
                 break
+            if time.monotonic() > deadline:
+                return best
     few = 2
-    if few < len(best) <= _CODE_POINTS:
+    if few < len(best) <= _SHORT:
         from hypothesis import strategies as st  # noqa: PLC0415 - as above
 
-        alphabet = sorted(set(best))
-        shorter = _search(st.text(alphabet, max_size=len(best) - 1), fails, 100)
+        shorter = _search(st.text(sorted(set(best)), max_size=len(best) - 1), fails, 100)
         best = best if shorter is None or len(shorter) >= len(best) else shorter
     return best
+
+
+def _without(text: str, fails: Callable[[str], bool], deadline: float) -> str:
+    """A long text less all pieces, of ever smaller size, that it fails without."""
+    size = len(text) // 2
+    while len(text) > _SHORT and size and time.monotonic() < deadline:
+        start = 0
+        while start < len(text):
+            rest = text[:start] + text[start + size :]
+            if fails(rest):
+                text = rest
+            else:
+                start += size
+        size //= 2
+    return text
 
 
 def hardest(
@@ -74,8 +96,8 @@ def shown(text: str) -> str:
     """A text as ASCII, with its code points when they are few enough to read."""
     points = " ".join(f"U+{ord(character):04X}" for character in text[:_FEW])
     more = " ..." if len(text) > _FEW else ""
-    quoted = json.dumps(text if len(text) <= _CODE_POINTS // 40 else text[: _CODE_POINTS // 40])
-    cut = f" ... of {len(text)} characters" if len(text) > _CODE_POINTS // 40 else ""
+    quoted = json.dumps(text if len(text) <= _SHORT else text[:_SHORT])
+    cut = f" ... of {len(text)} characters" if len(text) > _SHORT else ""
     return f"{quoted}{cut} ({points}{more})" if text else '""'
 
 

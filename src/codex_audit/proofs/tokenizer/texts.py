@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # One character for each byte that begins one in UTF-8, and for each that goes on.
 BYTES = "".join(
     map(
@@ -55,9 +61,26 @@ HARD_TEXTS: dict[str, str] = {
     "word marks of tokenizers": "a##b \u0120c \u010ad </w> @@ \u2581 <0x0A> <unk>",
     "every UTF-8 byte": BYTES,
     "a long word": "Donaudampfschifffahrtselektrizit\u00e4tenwerk" * 5,
-    "a long paragraph": "The 3 quick foxes, at 7:45, jumped (again!) over e-mail's lazy dogs. "
-    * 20,
+    "a long paragraph": "The 3 quick foxes, at 7:45, jumped over e-mail's lazy dogs. " * 20,
+    # For a cache whose key is a beginning and a length.
+    "another of that length": "The 3 quick foxes, at 7:45, jumped over e-mail's lazy dogs. " * 19
+    + "The 3 quick foxes, at 8:54, jumped over v-mail's calm cats. ",
 }
+
+
+def every_character(size: int = 64) -> Iterator[str]:
+    """All that Unicode assigns in its first two planes, in texts of `size` characters.
+
+    A normalizer that rewrites a handful of characters is seen by nothing less.
+    """
+    assigned = [
+        chr(point)
+        for point in range(0x20000)
+        if unicodedata.category(chr(point)) not in {"Cs", "Cn", "Co"}
+    ]
+    for start in range(0, len(assigned), size):
+        yield "".join(assigned[start : start + size])
+
 
 SCRIPTS: dict[str, str] = {
     "English": "All human beings are born free and equal in dignity and rights.",

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mutants.tokenizer import elsewhere
 from mutants.tokenizer.all import MUTANTS
 from mutants.tokenizer.bench import tried
 from mutants.tokenizer.good import GOOD
+from mutants.tokenizer.table import PAGE
 
 from codex_audit.outcome import Verdict
+from codex_audit.proofs.tokenizer.normalization import NORMALIZATIONS
 from codex_audit.proofs.tokenizer.proof import battery
 
 # Judged by no mutant: it measures.
@@ -69,3 +72,23 @@ def test_every_proof_that_judges_has_a_mutant() -> None:
     assert {mutant.proof for mutant in MUTANTS.values()} == set(battery()) - MEASURES
     assert len(MUTANTS) >= 25
     assert all(mutant.what for mutant in MUTANTS.values())
+
+
+def test_the_page_has_every_mutant_and_proof() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name, mutant in MUTANTS.items():
+        assert f"| {mutant.what} | `{mutant.proof}` | yes |" in page, name
+    for name in GOOD:
+        assert f"| {name} |" in page
+    for proof in battery().values():
+        assert f"| `{proof.id}` | {proof.claim} |" in page
+    for name in NORMALIZATIONS:
+        assert f"`{name}`" in page
+    assert "| NO |" not in page
+    code = page.partition("```python\n")[2].partition("```")[0]
+    assert len(code.splitlines()) <= 20
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # the example of the page
+    checks = tried(scope["make"]())
+    assert {c.verdict for c in checks.values()} == {Verdict.PASS, Verdict.SKIP}
+    assert checks["offsets"].verdict is Verdict.PASS

@@ -23,7 +23,7 @@ class Document:
         self.vocabulary: list[tuple[str | bytes, int]] = []
         whole = json.loads(text)
         if not isinstance(whole, dict) or not isinstance(whole.get("model"), dict):
-            raise MalformedError(f"not a {FILE}: it has no table `model`")
+            raise MalformedError(f"not a {FILE}: it has no table `model`; write it again")
         self.whole: dict[str, Any] = whole
         self.model: dict[str, Any] = whole["model"]
         self._list_vocabulary(text)

@@ -112,7 +112,9 @@ def _load(path: Path) -> TiktokenSubject:
         try:
             spelled = base64.b64decode(token, validate=True)
             if spelled in ranks:
-                raise MalformedError(f"{path.name}:{number}: the token {spelled!r} comes twice")
+                raise MalformedError(
+                    f"{path.name}:{number}: the token {spelled!r} comes twice; leave one out"
+                )
             ranks[spelled] = int(rank)
         except (binascii.Error, ValueError) as error:
             if isinstance(error, MalformedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codex_audit.proofs.tokenizer.normalization import canonical
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
 from codex_audit.proofs.tokenizer.search import hardest, shown
 from codex_audit.proofs.tokenizer.subject import LacksError
@@ -16,12 +17,16 @@ def judge(trial: Trial) -> Found:
         unknown = subject.unknown_id is not None and subject.unknown_id in ids
         return None if unknown else subject.decode(ids)
 
+    def counts(text: str) -> str:
+        return canonical(text, trial.normalization)
+
     def fails(text: str) -> bool:
         first = once(text)
         if first is None:
             return False
         second = once(first)
-        return second is not None and second != first
+        # What is declared may find work again where something was dropped in between.
+        return second is not None and counts(second) != counts(first)
 
     found = hardest(trial.texts.values(), fails, trial.examples)
     if found is not None:

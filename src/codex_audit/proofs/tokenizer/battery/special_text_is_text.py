@@ -15,6 +15,14 @@ def judge(trial: Trial) -> Found:
     if not special:
         raise LacksError("the tokenizer declares no special tokens")
 
+    words = [token for token in special.values() if token.strip().isalnum()]
+    if words:
+        return broken(
+            f"the special token {words[0]!r} is an ordinary word: where special tokens are looked "
+            "for in text, that word is lost",
+            component="choice of special tokens",
+        )
+
     def meets(text: str) -> bool:
         return any(number in special for number in subject.encode(text))
 
