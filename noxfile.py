@@ -42,7 +42,7 @@ def prepare(session: nox.Session, lock: str, *, torch: bool = False) -> None:
         session.debug(f"{lock}: nothing to install")
         return
     stamp.unlink(missing_ok=True)
-    session.install("--require-hashes", "-r", str(layers[0]))
+    session.install("--require-hashes", "--no-deps", "-r", str(layers[0]))
     for layer in layers[1:]:
         session.install("-r", str(layer), env=LINKS)
     session.install("--no-build-isolation", "--no-deps", "-e", ".")

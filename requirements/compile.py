@@ -5,17 +5,26 @@ Both read this project's own dependencies from pyproject.toml, so they are state
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
+# A package with its hashes, one a line; nvidia-ml-py is the monitoring extra's own.
+_OF_TORCH = re.compile(
+    r"^(?:torch|triton|cuda-[\w-]+|nvidia-(?!ml-py)[\w-]+)==.*\\\n(?:    --hash=.*\n)+",
+    re.MULTILINE,
+)
 PYPROJECT = HERE.parent / "pyproject.toml"
 
 
 def compile_lock(source: Path, target: Path) -> None:
-    """Compile `source` and the project's dependencies into `target`, keeping what it pins."""
+    """Compile `source` and the project's dependencies into `target`, keeping what it pins.
+
+    torch and what its CUDA wheels need are left out: torch is a layer of its own.
+    """
     subprocess.run(  # noqa: S603 - fixed arguments
         [
             sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes",
@@ -26,6 +35,7 @@ def compile_lock(source: Path, target: Path) -> None:
         cwd=HERE,
         check=True,
     )  # fmt: skip
+    target.write_text(_OF_TORCH.sub("", target.read_text()))
 
 
 def main(arguments: list[str]) -> int:

@@ -68,6 +68,7 @@ class Recorder:
         self._last_before = State()
         self._deliveries = Deliveries()
         self._whole: int | None = None
+        self._poisoned = False
 
     def install(self) -> None:
         """Start to watch; once a process."""
@@ -184,7 +185,9 @@ class Recorder:
         loss = getattr(output, "loss", None)
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._own_loss = float(loss.detach())
-        if self._faults.poison_at == self.steps + 1:
+        if self._faults.poison_at == self.steps + 1 and not self._poisoned:
+            self._poisoned = True
+            self._put(Line(poisoned=True))
             return _changed(output, _poisoned)
         return output
 

@@ -103,6 +103,7 @@ class Trace(msgspec.Struct, frozen=True):
         steps: in order; of a killed run those that it had made.
         pending: micro-batches after the last step.
         skipped: steps that a gradient scaler gave up, after which so many had been made.
+        poisoned: whether a forward pass was made to give NaN, as the run asked for.
         frozen: parameters that require no gradient.
         omitted: trainable parameters that no optimizer was given.
     """
@@ -112,6 +113,7 @@ class Trace(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...] = ()
     pending: tuple[Micro, ...] = ()
     skipped: tuple[int, ...] = ()
+    poisoned: bool = False
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
 
@@ -131,6 +133,7 @@ class Line(msgspec.Struct, frozen=True):
     step: Step | None = None
     micro: Micro | None = None
     skipped: bool = False
+    poisoned: bool = False
     names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     def encoded(self) -> bytes:
@@ -160,9 +163,11 @@ def read_trace(path: Path) -> Trace:
     steps: dict[int, Step] = {}
     pending: list[Micro] = []
     skipped: list[int] = []
+    poisoned = False
     for line in _lines(path.read_bytes() if path.exists() else b""):
         before = before or line.before
         names = line.names or names
+        poisoned = poisoned or line.poisoned
         if line.micro is not None:
             pending.append(line.micro)
         if line.step is not None:
@@ -177,6 +182,7 @@ def read_trace(path: Path) -> Trace:
         steps=tuple(steps.values()),
         pending=tuple(pending),
         skipped=tuple(skipped),
+        poisoned=poisoned,
         frozen=names[0],
         omitted=names[1],
     )
