@@ -17,7 +17,10 @@ _SHORT = {Verdict.DECLARED_LIMIT: "limit"}
 
 def gate_summary(outcome: Outcome) -> str:
     """Checks, open findings and errors of one outcome, and last its verdict: plain text."""
-    lines = [f"  {_SHORT.get(check.verdict, check.verdict):<5} {check.id}: {check.summary}" for check in outcome.checks]
+    lines = [
+        f"  {_SHORT.get(check.verdict, check.verdict):<5} {check.id}: {check.summary}"
+        for check in outcome.checks
+    ]
     found = [finding for finding in outcome.findings if finding.suppressed_by is None]
     lines += [
         f"  {finding.path}:{finding.line}: {finding.rule} {finding.message}"
