@@ -11,12 +11,10 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-import random
 import signal
-import sys
 from collections import deque
-from collections.abc import MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -24,14 +22,20 @@ import msgspec
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
-from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.data import dataloader
 
 from codex_audit.proofs.trainer.alive import count
-from codex_audit.proofs.trainer.bits import Bits, BitsFile, flat_bytes
+from codex_audit.proofs.trainer.bits import Bits, BitsFile
 from codex_audit.proofs.trainer.deliveries import Deliveries
+from codex_audit.proofs.trainer.digests import digest, rng_digests, tensors_in
+from codex_audit.proofs.trainer.interventions import (
+    own_gradients,
+    poisoned,
+    still_dropout,
+    worsened,
+)
 from codex_audit.proofs.trainer.named import Named
-from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
+from codex_audit.proofs.trainer.trace import Line, Micro, Names, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.runs import Faults
 
 _KILL = signal.SIGKILL
-_WORSE = 100.0
 
 
 class Recorder:
@@ -64,6 +67,11 @@ class Recorder:
         self._before: State | None = None
         self._began = False
         self.scaler: tuple[float, int] | None = None
+        self._calls, self._calls_of_step = 0, 1
+        self._own: dict[str, Tensor] = {}
+        self._last_own: dict[str, Tensor] = {}
+        self._names: Names | None = None
+        self._repeated: dict[int, tuple[Any, Any, Any]] = {}
         self._last: tuple[Micro, ...] = ()
         self._last_before = State()
         self._deliveries = Deliveries()
@@ -74,6 +82,8 @@ class Recorder:
         """Start to watch; once a process."""
         if self._faults.count_at:
             gc.freeze()  # what is there already need not be gone through at each count
+        if self._faults.still:
+            still_dropout()
         self._watch_modules()
         self._watch_backward()
         self._watch_optimizers()
@@ -152,7 +162,7 @@ class Recorder:
             if self._depth or torch.compiler.is_compiling():
                 return original(module, *args, **kwargs)
             if not torch.is_grad_enabled():
-                self._deliveries.dismiss(_tensors((args, kwargs)))
+                self._deliveries.dismiss(tensors_in((args, kwargs)))
             if not torch.is_grad_enabled() and self._faults.worsen_from is None:
                 return original(module, *args, **kwargs)
             self._depth += 1
@@ -174,7 +184,7 @@ class Recorder:
         if not self._began:
             self._began = True
             self._put(Line(before=self._before))
-        given = [tensor for tensor in _tensors((args, kwargs)) if not tensor.requires_grad]
+        given = [tensor for tensor in tensors_in((args, kwargs)) if not tensor.requires_grad]
         if not given:
             return
         digests = [digest(tensor) for tensor in given]
@@ -185,14 +195,20 @@ class Recorder:
         loss = getattr(output, "loss", None)
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._own_loss = float(loss.detach())
-        if self._faults.poison_at == self.steps + 1 and not self._poisoned:
-            self._poisoned = True
-            self._put(Line(poisoned=True))
-            return _changed(output, _poisoned)
+        self._calls += 1
+        # Once, so that a trainer which gives the step up can go on: as many passes as a step has.
+        if self._faults.poison_at == self.steps + 1 and self._calls <= self._calls_of_step:
+            self._tell_poisoned()
+            return poisoned(output)
         return output
 
+    def _tell_poisoned(self) -> None:
+        if not self._poisoned:
+            self._poisoned = True
+            self._put(Line(poisoned=True))
+
     def _worsened(self, output: Any) -> Any:
-        return _changed(output, _worse) if self.steps >= (self._faults.worsen_from or 0) else output
+        return worsened(output) if self.steps >= (self._faults.worsen_from or 0) else output
 
     # The loss, and the micro-batch that ends with it
 
@@ -201,6 +217,8 @@ class Recorder:
 
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            if self._faults.own_gradients:
+                self._take_gradients(several, args[0] if args else kwargs.get("grad_tensors"))
             result = original(tensors, *args, **kwargs)
             self._micro(sum(float(t.detach().sum()) for t in several))
             return result
@@ -216,6 +234,16 @@ class Recorder:
         """End here if asked to; right after a step another optimizer may have its turn."""
         if self._faults.kill_at == (self.steps, 0) and not self._inside:
             os.kill(os.getpid(), _KILL)
+
+    def _take_gradients(self, tensors: list[Tensor], weights: Any) -> None:
+        """Add to the gradients of this step what this pass should give."""
+        wanted = {n: p for n, p in self._named.parameters().items() if p.requires_grad}
+        with suppress(RuntimeError):  # then this step has none, which the proof tells
+            found = own_gradients(tensors, weights, list(wanted.values()))
+            for name, gradient in zip(wanted, found, strict=True):
+                if gradient is not None:
+                    known = self._own.get(name)
+                    self._own[name] = gradient if known is None else known + gradient
 
     def _micro(self, loss: float) -> None:
         if not self._micros:
@@ -256,10 +284,14 @@ class Recorder:
             )
             if self._inside:
                 self._last += micros
+                self._last_own |= self._own
             else:
+                self._last_own = self._own
                 self.steps += 1
                 self._last, self._last_before = micros, self._before or State()
             self._micros, self._before = [], None
+            self._calls_of_step, self._calls = max(1, self._calls), 0
+            self._own = {}
         elif not self.steps:
             return
         # Else a second optimizer's turn in the same step, whose record replaces the first's.
@@ -274,20 +306,25 @@ class Recorder:
             growth=self.scaler[1] if self.scaler else None,
             gradients={} if self._faults.count_at else self._write(gradients),
             grad_norm=sum(norm * norm for norm in norms) ** 0.5,
+            own=self._write(self._last_own),
             after=self.state(),
         )
         self._put(Line(step=self._counted(step)))
-        if self.steps == 1:
-            self._put(Line(names=self._untrained()))
+        names = self._untrained()
+        if names != self._names:
+            self._names = names
+            self._put(Line(names=names))
 
-    def _untrained(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _untrained(self) -> Names:
         given = {
             id(p) for o in self._named.optimizers() for g in o.param_groups for p in g["params"]
         }
         named = self._named.parameters().items()
-        frozen = tuple(name for name, p in named if not p.requires_grad)
-        omitted = tuple(name for name, p in named if p.requires_grad and id(p) not in given)
-        return frozen, omitted
+        return Names(
+            frozen=tuple(name for name, p in named if not p.requires_grad),
+            omitted=tuple(name for name, p in named if p.requires_grad and id(p) not in given),
+            held=tuple(name for name, p in named if not p.requires_grad and id(p) in given),
+        )
 
     def _counted(self, step: Step) -> Step:
         """The step with what is alive in the process, where that is asked for."""
@@ -310,6 +347,10 @@ class Recorder:
             batch = next_batch(loader)
             sent = loader.__dict__.get("_codex_audit_sent")
             index = sent.popleft() if sent else None
+            if self._faults.repeat_batch:
+                key = id(loader._dataset)  # noqa: SLF001 - as above
+                own = self._repeated.setdefault(key, (loader._dataset, deepcopy(batch), index))  # noqa: SLF001 - as above
+                batch, index = deepcopy(own[1]), own[2]
             self._deliver(batch, index)
             return batch
 
@@ -318,7 +359,7 @@ class Recorder:
     def _deliver(self, batch: Any, index: Any) -> None:
         rows = [index] if isinstance(index, int) else index
         known = isinstance(rows, list) and all(isinstance(row, int) for row in rows)
-        tensors = _tensors(batch)
+        tensors = tensors_in(batch)
         self._deliveries.add(
             tensors, [digest(tensor) for tensor in tensors], tuple(rows) if known else None
         )
@@ -348,7 +389,7 @@ class Recorder:
     def _skip(self) -> None:
         """The micro-batches since the last step were given up."""
         self._deliveries.end_of_step()
-        self._micros, self._before = [], None
+        self._micros, self._before, self._own = [], None, {}
         self._put(Line(skipped=True))
 
     # Bits
@@ -358,54 +399,3 @@ class Recorder:
 
     def _put(self, line: Line) -> None:
         self._file.write(line.encoded())
-
-
-def digest(tensor: Tensor) -> str:
-    """A short hash of a tensor's type, shape and bits."""
-    _, data = flat_bytes(tensor)
-    head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
-    return hashlib.sha256(head + data).hexdigest()[:16]
-
-
-def rng_digests() -> dict[str, str]:
-    """Stream -> hash of its generator's state: Python's, NumPy's, torch's, each CUDA device's."""
-    states = {"python": repr(random.getstate()).encode()}
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        name, keys, *rest = numpy.random.get_state()
-        states["numpy"] = repr((name, keys.tobytes(), rest)).encode()
-    states["torch"] = torch.get_rng_state().numpy().tobytes()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        for device in range(torch.cuda.device_count()):
-            states[f"cuda:{device}"] = torch.cuda.get_rng_state(device).numpy().tobytes()
-    return {stream: hashlib.sha256(state).hexdigest()[:16] for stream, state in states.items()}
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
-
-
-def _changed(output: Any, change: Callable[[Any], Any]) -> Any:
-    """An output with every tensor changed, also within mappings that torch's trees do not know."""
-
-    def changed(leaf: Any) -> Any:
-        if not isinstance(leaf, MutableMapping):
-            return change(leaf)
-        for key, value in list(leaf.items()):
-            leaf[key] = _changed(value, change)
-        return leaf
-
-    return tree_map(changed, output)
-
-
-def _poisoned(leaf: Any) -> Any:
-    if isinstance(leaf, Tensor) and leaf.is_floating_point():
-        return leaf * float("nan")
-    return leaf
-
-
-def _worse(leaf: Any) -> Any:
-    """A loss grows, and logits speak against themselves."""
-    if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
-        return leaf
-    return leaf + _WORSE if leaf.numel() == 1 else -leaf

@@ -45,7 +45,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     name = spec["factory"] or REFERENCE
     factory = resolve(name)
     # The factory's module has imported its torch by now, whichever that is.
-    from codex_audit.proofs.trainer import adapters, recorder  # noqa: PLC0415
+    from codex_audit.proofs.trainer import adapters, digests, recorder  # noqa: PLC0415
     from codex_audit.proofs.trainer.adapters.choosing import make_driver  # noqa: PLC0415
     from codex_audit.proofs.trainer.checkpoint_files import files_in  # noqa: PLC0415
     from codex_audit.proofs.trainer.reading import Reads  # noqa: PLC0415
@@ -58,7 +58,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     session = Session(run, Path(spec["directory"]), source, watch)
     files = files_in(session.source) if session.source else ()
     reads = Reads(session.source) if session.source else None
-    untouched = recorder.rng_digests()
+    untouched = digests.rng_digests()
     adapter, driver = make_driver(factory, name, session)
     for model in reversed(driver.models()):
         watch.know(model)

@@ -19,16 +19,22 @@ class Faults(msgspec.Struct, frozen=True):
     Attributes:
         kill_at: (steps, micro-batches): the process ends by SIGKILL after so many of its own
             optimizer steps and so many backward passes beyond them.
-        poison_at: the optimizer step of this process whose forward passes give NaN.
+        poison_at: the optimizer step of this process whose forward passes give NaN, once.
         count_at: steps after which what is alive in the process is counted. Nothing else is then
             seen of states, so that nothing grows but the subject.
         worsen_from: after so many steps of this process what models give without gradients is
             worse, so that an evaluation is.
+        still: dropout drops nothing.
+        own_gradients: at each backward pass the gradient is also taken apart from the trainer.
+        repeat_batch: every loader gives its first batch again and again.
     """
 
     kill_at: tuple[int, int] | None = None
     poison_at: int | None = None
     count_at: tuple[int, ...] = ()
+    still: bool = False
+    own_gradients: bool = False
+    repeat_batch: bool = False
     worsen_from: int | None = None
 
 

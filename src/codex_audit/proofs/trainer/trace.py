@@ -55,6 +55,7 @@ class Step(msgspec.Struct, frozen=True):
         growth: steps since that changed.
         gradients: as the optimizer was given them, unscaled and clipped.
         grad_norm: their L2 norm over all parameters.
+        own: the sum of what the backward passes gave, taken apart from the trainer where asked.
         after: the subject after the step.
         order: the samples as the subject itself tells them, which outweighs the sampler's indices.
         tensors, tensor_bytes, open_files, threads, heap: alive in the process, where it was
@@ -69,6 +70,7 @@ class Step(msgspec.Struct, frozen=True):
     gradients: Tensors
     grad_norm: float
     after: State
+    own: Tensors = {}
     order: tuple[int, ...] | None = None
     tensors: int | None = None
     tensor_bytes: int | None = None
@@ -95,6 +97,20 @@ class Step(msgspec.Struct, frozen=True):
         return tuple(rows)
 
 
+class Names(msgspec.Struct, frozen=True):
+    """Parameters by what is done with them.
+
+    Attributes:
+        frozen: that require no gradient.
+        omitted: that require one, and that no optimizer was given.
+        held: frozen ones that an optimizer was given.
+    """
+
+    frozen: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+
+
 class Trace(msgspec.Struct, frozen=True):
     """A run as it was seen. `before` is the subject at its first forward pass.
 
@@ -104,8 +120,7 @@ class Trace(msgspec.Struct, frozen=True):
         pending: micro-batches after the last step.
         skipped: steps that a gradient scaler gave up, after which so many had been made.
         poisoned: whether a forward pass was made to give NaN, as the run asked for.
-        frozen: parameters that require no gradient.
-        omitted: trainable parameters that no optimizer was given.
+        frozen, omitted, held: parameters that were so at every step, as in `Names`.
     """
 
     file: str = ""
@@ -116,6 +131,7 @@ class Trace(msgspec.Struct, frozen=True):
     poisoned: bool = False
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -134,7 +150,7 @@ class Line(msgspec.Struct, frozen=True):
     micro: Micro | None = None
     skipped: bool = False
     poisoned: bool = False
-    names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    names: Names | None = None
 
     def encoded(self) -> bytes:
         """The entry as it is written."""
@@ -159,15 +175,15 @@ def read_trace(path: Path) -> Trace:
     Later lines of one step's number replace earlier ones: some trainers step two optimizers.
     """
     before: State | None = None
-    names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    names: Names | None = None
     steps: dict[int, Step] = {}
     pending: list[Micro] = []
     skipped: list[int] = []
     poisoned = False
     for line in _lines(path.read_bytes() if path.exists() else b""):
         before = before or line.before
-        names = line.names or names
-        poisoned = poisoned or line.poisoned
+        if line.names is not None:
+            names = line.names if names is None else _common(names, line.names)
         if line.micro is not None:
             pending.append(line.micro)
         if line.step is not None:
@@ -182,7 +198,18 @@ def read_trace(path: Path) -> Trace:
         steps=tuple(steps.values()),
         pending=tuple(pending),
         skipped=tuple(skipped),
-        poisoned=poisoned,
-        frozen=names[0],
-        omitted=names[1],
+        frozen=names.frozen if names else (),
+        omitted=names.omitted if names else (),
+        held=names.held if names else (),
+    )
+
+
+def _common(one: Names, other: Names) -> Names:
+    def both(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in a if name in b)
+
+    return Names(
+        frozen=both(one.frozen, other.frozen),
+        omitted=both(one.omitted, other.omitted),
+        held=both(one.held, other.held),
     )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from codex_audit.proofs.trainer.bits import Bits, BitsFile, TensorDifference, difference
-from codex_audit.proofs.trainer.recorder import rng_digests
+from codex_audit.proofs.trainer.digests import rng_digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,97 @@
+"""What a proof changes in a process: dropout that drops nothing, outputs that are no numbers."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils._pytree import tree_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORSE = 100.0
+_DROPS = (
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+)
+
+
+def still_dropout() -> None:
+    """Let every dropout of torch drop nothing, so that no mask is drawn."""
+    for name in _DROPS:
+        setattr(functional, name, _without(getattr(functional, name), "p", 0.0))
+    attention = functional.scaled_dot_product_attention
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        kept = list(args)
+        if len(kept) > 1:  # after the mask, before is_causal
+            kept[1] = 0.0
+        kwargs.pop("dropout_p", None)
+        result: Tensor = attention(query, key, value, *kept, **kwargs)
+        return result
+
+    functional.scaled_dot_product_attention = attend
+
+
+def _without(function: Callable[..., Any], name: str, value: float) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.arguments[name] = value
+        return function(*bound.args, **bound.kwargs)
+
+    return called
+
+
+def poisoned(output: Any) -> Any:
+    """A module's output with every number in it NaN."""
+    return tree_map(_poisoned_leaf, output)
+
+
+def _poisoned_leaf(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return leaf * float("nan") if leaf.is_floating_point() else leaf
+    if not hasattr(leaf, "__dict__") or isinstance(leaf, type):
+        return leaf
+    parts = {name: value for name, value in vars(leaf).items() if isinstance(value, Tensor)}
+    if not parts:
+        return leaf
+    changed = copy.copy(leaf)
+    for name, value in parts.items():
+        object.__setattr__(changed, name, _poisoned_leaf(value))
+    return changed
+
+
+def worsened(output: Any) -> Any:
+    """A module's output, so that what is computed of it is worse."""
+    return tree_map(_worse, output)
+
+
+def _worse(leaf: Any) -> Any:
+    """A loss grows, and logits speak against themselves."""
+    if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+        return leaf
+    return leaf + _WORSE if leaf.numel() == 1 else -leaf
+
+
+def own_gradients(tensors: Any, weights: Any, parameters: list[Tensor]) -> list[Tensor | None]:
+    """The gradients that a backward pass is about to give, taken apart from it.
+
+    Raises:
+        RuntimeError: the graph allows no second pass, as with re-entrant checkpointing.
+    """
+    return list(
+        torch.autograd.grad(
+            tensors, parameters, grad_outputs=weights, retain_graph=True, allow_unused=True
+        )
+    )
