@@ -7,6 +7,7 @@ could notice: it has no thread, no CUDA context, and generators as a new process
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
 import json
@@ -15,6 +16,7 @@ import random
 import select
 import signal
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -119,6 +121,7 @@ def _become(request: dict[str, Any]) -> None:
         sys.argv = [request["module"], request["spec"]]
         child.serve(importlib.import_module(request["module"]).job, nursed=True)
         code = 0
+        _end_as_python_does()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - it goes into the log, which the gate shows
@@ -128,6 +131,12 @@ def _become(request: dict[str, Any]) -> None:
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+
+
+def _end_as_python_does() -> None:
+    """Wait for threads, one that still writes a checkpoint too, and call what is registered."""
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - what the interpreter calls
+    atexit._run_exitfuncs()  # noqa: SLF001 - as above
 
 
 def _fresh_generators() -> None:

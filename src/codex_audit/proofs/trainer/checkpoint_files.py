@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ _ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
 
 def files_in(directory: Path) -> tuple[File, ...]:
     """Every file below `directory`, sorted; `refused` is why it is not safe to load."""
-    return tuple(
-        File(path.relative_to(directory).as_posix(), path.stat().st_size, *_read(path))
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about a file is told by `refused`
+        return tuple(
+            File(path.relative_to(directory).as_posix(), path.stat().st_size, *_read(path))
+            for path in sorted(directory.rglob("*"))
+            if path.is_file() and not path.is_symlink()
+        )
 
 
 def _read(path: Path) -> tuple[str, frozenset[str]]:

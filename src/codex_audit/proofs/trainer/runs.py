@@ -9,6 +9,7 @@ from codex_audit.outcome import Evidence
 from codex_audit.proofs.trainer.trace import State, Trace
 
 SEED, OTHER_SEED = 1234, 4321
+_LONG = 240
 
 Knob = int | float | bool | str | None
 
@@ -187,6 +188,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """How it ended, to follow "the run"."""
         if self.failure is not None:
             words = (self.failure.message.strip() or "no message").splitlines()[0]
+            if len(words) > _LONG:
+                words = words[:_LONG] + " ..."
             return f"ended with {self.failure.type}: {words}"
         if self.exit_code < 0:
             return f"was killed by signal {-self.exit_code}"
