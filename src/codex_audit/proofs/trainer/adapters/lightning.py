@@ -279,7 +279,9 @@ class _Asking:
 
     def keep_by(self, keeper: Any) -> None:
         """Let a ModelCheckpoint save and delete, only when it is asked to."""
-        self._keep = keeper.on_train_batch_end
+        self._keep, load = keeper.on_train_batch_end, keeper.load_state_dict
+        # A trial resumes in a copy of the directory; what lies there is still the callback's own.
+        keeper.load_state_dict = lambda told: load(_moved(told, told["dirpath"], keeper.dirpath))
         for hook in ("on_train_batch_end", "on_train_epoch_end", "on_validation_end"):
             setattr(keeper, hook, lambda *_: None)
 
@@ -329,6 +331,14 @@ class _Asking:
             return self._session.recorder.steps + (self._session.run.source_step or 0)
         made: int = trainer.global_step
         return made
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """A callback's state with the paths below one directory as they are below another."""
+    if isinstance(value, dict):
+        return {_moved(key, old, new): _moved(each, old, new) for key, each in value.items()}
+    inside = isinstance(value, str) and value.startswith(old)
+    return new + value.removeprefix(old) if inside else value
 
 
 def _several(trainer: Any) -> bool:

@@ -22,7 +22,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     """Compare what each step was given, by the samples' indices, else by its content."""
     straight = trial.straight.trace.steps
     indices = all(step.indices is not None for step in straight)
-    if not indices and not all(micro.content for step in straight for micro in step.micros):
+    if not indices and not all(any(m.content for m in step.micros) for step in straight):
         return Skip("what the model is given could not be seen")
     compared = 0
     for resume in resuming.resumes(trial, results):
