@@ -182,6 +182,7 @@ def read_trace(path: Path) -> Trace:
     poisoned = False
     for line in _lines(path.read_bytes() if path.exists() else b""):
         before = before or line.before
+        poisoned = poisoned or line.poisoned
         if line.names is not None:
             names = line.names if names is None else _common(names, line.names)
         if line.micro is not None:
@@ -198,6 +199,7 @@ def read_trace(path: Path) -> Trace:
         steps=tuple(steps.values()),
         pending=tuple(pending),
         skipped=tuple(skipped),
+        poisoned=poisoned,
         frozen=names.frozen if names else (),
         omitted=names.omitted if names else (),
         held=names.held if names else (),
