@@ -9,6 +9,7 @@ Opt-in: each release is installed by uv into an environment of its own under `--
 
     title, reference       what the bug is, and where it was published
     gate, check            what must refute it
+    arguments              of the gate, a list, optional
     word                   must occur in the summary of the refuted check
     affected, fixed        lists of requirements, one environment each
     settings               a table, written as [tool.codex-audit.TABLE]
@@ -49,13 +50,14 @@ def environment(requirements: list[str], home: Path) -> Path:
 def tried(case: dict[str, Any], requirements: list[str], home: Path) -> dict[str, Any]:
     """The outcome of the case's gate with these requirements."""
     python = environment(requirements, home)
+    arguments = case.get("arguments", [])
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         for name, content in case["files"].items():
             (root / name).write_text(content, encoding="utf-8")
         (root / "pyproject.toml").write_text(_settings(case["settings"]), encoding="utf-8")
         subprocess.run(
-            [python, "-m", "codex_audit", "gate", case["gate"], "--root", root],
+            [python, "-m", "codex_audit", "gate", case["gate"], "--root", root, "--", *arguments],
             env={**os.environ, **case.get("environment", {})},
             check=False,
             capture_output=True,
