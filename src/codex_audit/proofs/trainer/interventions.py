@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -55,33 +56,36 @@ def _without(function: Callable[..., Any], name: str, value: float) -> Callable[
 
 def poisoned(output: Any) -> Any:
     """A module's output with every number in it NaN."""
-    return tree_map(_poisoned_leaf, output)
-
-
-def _poisoned_leaf(leaf: Any) -> Any:
-    if isinstance(leaf, Tensor):
-        return leaf * float("nan") if leaf.is_floating_point() else leaf
-    if not hasattr(leaf, "__dict__") or isinstance(leaf, type):
-        return leaf
-    parts = {name: value for name, value in vars(leaf).items() if isinstance(value, Tensor)}
-    if not parts:
-        return leaf
-    changed = copy.copy(leaf)
-    for name, value in parts.items():
-        object.__setattr__(changed, name, _poisoned_leaf(value))
-    return changed
+    return _changed(output, lambda tensor: tensor * float("nan"))
 
 
 def worsened(output: Any) -> Any:
-    """A module's output, so that what is computed of it is worse."""
-    return tree_map(_worse, output)
+    """A module's output, so that what is computed of it is worse.
+
+    A loss grows, and logits speak against themselves.
+    """
+    return _changed(output, lambda t: t + _WORSE if t.numel() == 1 else -t)
 
 
-def _worse(leaf: Any) -> Any:
-    """A loss grows, and logits speak against themselves."""
-    if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
-        return leaf
-    return leaf + _WORSE if leaf.numel() == 1 else -leaf
+def _changed(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """With every floating tensor changed, also in classes that torch's trees do not know."""
+
+    def changed(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return change(leaf) if leaf.is_floating_point() else leaf
+        if isinstance(leaf, MutableMapping):  # whose attributes may follow its items
+            for name, value in list(leaf.items()):
+                leaf[name] = _changed(value, change)
+            return leaf
+        if not hasattr(leaf, "__dict__") or isinstance(leaf, type):
+            return leaf
+        parts = {name: value for name, value in vars(leaf).items() if isinstance(value, Tensor)}
+        whole = copy.copy(leaf) if parts else leaf
+        for name, value in parts.items():
+            object.__setattr__(whole, name, changed(value))
+        return whole
+
+    return tree_map(changed, output)
 
 
 def own_gradients(tensors: Any, weights: Any, parameters: list[Tensor]) -> list[Tensor | None]:

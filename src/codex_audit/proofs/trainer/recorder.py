@@ -192,7 +192,7 @@ class Recorder:
         self._deliveries.match(given, digests)
 
     def _leave(self, output: Any) -> Any:
-        loss = getattr(output, "loss", None)
+        loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._own_loss = float(loss.detach())
         self._calls += 1

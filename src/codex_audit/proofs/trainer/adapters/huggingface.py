@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
 from torch.utils.data import IterableDataset
 
 from codex_audit.proofs.trainer.adapters.choosing import knobs_of
@@ -25,12 +24,12 @@ from codex_audit.proofs.trainer.session import UnableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from codex_audit.proofs.trainer.session import Session
 
 LIBRARY = "transformers"
-_KNOBS = ("accumulate", "batch_size", "clip_norm", "dropout", "keep", "precision", "save_every")
+_KNOBS = ("accumulate", "batch_size", "clip_norm", "keep", "precision", "save_every")
 _NEVER = 10**9
 # Where a proof's evidence may lie, in the order of looking: what the subject's own class overrides.
 _CITED = {
@@ -139,12 +138,6 @@ class _Driver:
         trainer._save_checkpoint = self._saving(trainer._save_checkpoint)  # noqa: SLF001 - its hook
         trainer._load_rng_state = self._loading(trainer._load_rng_state)  # noqa: SLF001 - as above
         trainer.evaluate = self._evaluating(trainer.evaluate)
-        if self._session.knobs.get("dropout") is False:
-            if trainer.model_init is None:
-                _still(trainer.model)
-            else:
-                make = trainer.call_model_init
-                trainer.call_model_init = lambda *args, **kwargs: _still(make(*args, **kwargs))
 
     def _save_in(self, where: Path) -> None:
         # In some releases arguments are frozen once they are checked.
@@ -313,15 +306,3 @@ def _cited(trainer: Any, names: tuple[str, ...]) -> object:
 
 def _of_library(function: object) -> bool:
     return str(getattr(function, "__module__", LIBRARY)).partition(".")[0] == LIBRARY
-
-
-def _still(model: nn.Module) -> nn.Module:
-    """Turn off every dropout, whether it is a module or a number that a forward reads."""
-    config = getattr(model, "config", None)
-    for holder in (*model.modules(), *([config] if config is not None else [])):
-        for name, value in list(vars(holder).items()):
-            if "drop" in name and isinstance(value, float):
-                setattr(holder, name, 0.0)
-        if isinstance(holder, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - nothing public
-            holder.p = 0.0
-    return model
