@@ -38,8 +38,9 @@ def loss_of(output: Any) -> float:
     if isinstance(output, tuple):
         return float(output[0])
     if isinstance(output, dict):
-        assert getattr(output, "loss", output["loss"]) is output["loss"]
-        return float(output["loss"])
+        loss: Tensor = output["loss"]
+        assert getattr(output, "loss", loss) is loss
+        return float(loss)
     return float(output.loss)
 
 
