@@ -8,6 +8,7 @@ import msgspec
 
 from codex_audit.outcome import CapturedError, Check, Evidence, Finding, Provenance
 from codex_audit.records import Capability, Kind, RepoMap, Reproducibility, Scan
+from codex_audit.report.divergence import Divergence
 
 SCHEMA_VERSION = "1.0"
 
@@ -50,6 +51,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
         in_tree: whether the subject on trial is this repository's own; None where the gate
             tries no subject.
         checks, findings, provenance: those of the outcome; empty unless it is of this tree.
+        divergences: where runs that should be equal part, of a trainer on trial.
     """
 
     name: str
@@ -60,6 +62,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     in_tree: bool | None = None
     checks: tuple[Check, ...] = ()
     findings: tuple[Finding, ...] = ()
+    divergences: tuple[Divergence, ...] = ()
     provenance: Provenance | None = None
 
     @property

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from codex_audit.outcome import Outcome, Verdict
+from codex_audit.report.divergence import divergences
 from codex_audit.report.document import GateResult, GateVerdict
 from codex_audit.report.proof import subject_in_tree
 
@@ -80,6 +81,7 @@ def _result(name: str, read: Read | None, settings: Settings) -> GateResult:
         in_tree=in_tree,
         checks=outcome.checks,
         findings=outcome.findings,
+        divergences=divergences(outcome.facts),
         provenance=outcome.provenance,
     )
 

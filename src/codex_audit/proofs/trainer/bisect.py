@@ -192,7 +192,12 @@ def _rows(pair: Pair, place: int) -> tuple[dict[str, Any], ...]:
     for number, (a, b) in enumerate(zip(left, right, strict=False), start=pair.skip + start + 1):
         if len(rows) == _ROWS:
             break
-        found = difference(a.after.parameters, pair.one.file, b.after.parameters, pair.other.file)
+        found = difference(
+            a.after.parameters or a.after.extra,
+            pair.one.file,
+            b.after.parameters or b.after.extra,
+            pair.other.file,
+        )
         rows.append(
             {
                 "step": number,
