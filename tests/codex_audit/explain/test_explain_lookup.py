@@ -36,9 +36,9 @@ def explain(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("identifier", "words"),
     [
-        ("checkpointing_resume.retention", ["criterion checkpointing_resume.retention", "Why:", "This counts:", "os.remove(old_checkpoint)  # evidence", "This does not:", "shutil.rmtree(folder)", "Closed by: codex_ml.checkpoint.CheckpointStore", "Accuracy:", "it is read from the code"]),
+        ("checkpointing_resume.retention", ["criterion checkpointing_resume.retention", "Why:", "This counts:", "os.remove(old_checkpoint)  # evidence", "This does not:", "shutil.rmtree(folder)", "Closed by: codex_ml.checkpoint.CheckpointStore", "Accuracy:", "trainer-smoke-cpu:retention: The last"]),
         ("cpu_rng_restored", ["Confirmed or refuted by:", "trainer-smoke-cpu:rng_restored: After a resume", "Asked only where: the subject training is there; else"]),
-        ("no_committed_secrets", ["Met where: nothing is found that speaks against it"]),
+        ("no_committed_secrets", ["it is read from the code", "Met where: nothing is found that speaks against it"]),
         ("gradient_clipping", ["Met also through:", "transformers.Trainer: max_grad_norm is 1.0 by default"]),
         ("trainer-smoke-cpu", ["gate trainer-smoke-cpu (phase 5)", "resume_bit_exact: "]),
         ("resume_bit_exact", ["check resume_bit_exact", "Gate: trainer-smoke-cpu, trainer-smoke-cuda", "Remedy:"]),

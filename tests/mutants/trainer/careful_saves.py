@@ -69,9 +69,5 @@ class BehindALink(Plain):
         link.symlink_to(path.parent.name)
         link.replace(path.parents[1] / "latest")
 
-    def prune(self, directory):
-        for path in self.checkpoints(directory)[: -self.keep] if self.keep else []:
-            path.unlink()
-
     def load(self, directory):
         self.restore(torch.load(directory / "latest" / "state.pt", weights_only=True))
