@@ -14,6 +14,7 @@ Opt-in: each release is installed by uv into an environment of its own under `--
     settings               a table, written as [tool.codex-audit.TABLE]
     files                  a table of file name to content, for the audited directory
     environment            a table of environment variables, optional
+    arguments              of the gate, such as the one proof to try, optional
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ def tried(case: dict[str, Any], requirements: list[str], home: Path) -> dict[str
         for name, content in case["files"].items():
             (root / name).write_text(content, encoding="utf-8")
         (root / "pyproject.toml").write_text(_settings(case["settings"]), encoding="utf-8")
+        arguments = ["--root", root, case["gate"], *case.get("arguments", [])]
         subprocess.run(
-            [python, "-m", "codex_audit", "gate", case["gate"], "--root", root],
+            [python, "-m", "codex_audit", "gate", *arguments],
             env={**os.environ, **case.get("environment", {})},
             check=False,
             capture_output=True,
