@@ -15,6 +15,7 @@ Opt-in: each release is installed by uv into an environment of its own under `--
     settings               a table, written as [tool.codex-audit.TABLE]
     files                  a table of file name to content, for the audited directory
     environment            a table of environment variables, optional
+    arguments              of the gate, such as the one proof to try, optional
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 if importlib.util.find_spec("lightning") is None:
     pytest.skip("lightning is not installed", allow_module_level=True)
 
-STEPS = 20
+STEPS = 30
 SLOW = {"crash_safe_save", "ranks"}
 
 
