@@ -265,20 +265,25 @@ def _of_the_first_loss(before: Before, aligned: Aligned) -> str:
             f"the weights are not restored: the first loss after the resume, {row.other:g}, is "
             f"like that of a new model ({first:g}); look at how the checkpoint is loaded"
         )
-    return (
-        "the batch order or a generator is not restored: the first loss after the resume is of "
-        "trained weights, on another batch or with other random draws; "
-        + _what_of_generators(before.interrupted)
-    )
+    what = "the batch order or a generator is not restored: the first loss after the resume is "
+    if _told_apart(before.whole, row.one) and abs(row.other - row.one) * _FAR < abs(first - row.one):
+        what += "that of trained weights, on another batch or with other random draws; "
+    else:
+        what += "another already, and too little was learnt to tell it from one of lost weights; "
+    return what + _what_of_generators(before.interrupted)
 
 
 def _near(whole: Written, found: float, wanted: float) -> bool:
     """Whether a loss is like that of a new model rather than the wanted one."""
+    start = whole.losses[0].loss
+    return _told_apart(whole, wanted) and abs(found - start) * _FAR < abs(start - wanted)
+
+
+def _told_apart(whole: Written, wanted: float) -> bool:
+    """Whether what was learnt is more than how losses differ from one batch to the next."""
     losses = [each.loss for each in whole.losses]
     noise = statistics.median(abs(b - a) for a, b in itertools.pairwise(losses))
-    if abs(losses[0] - wanted) < _BEYOND_NOISE * noise:
-        return False
-    return abs(found - losses[0]) * _FAR < abs(found - wanted)
+    return abs(losses[0] - wanted) > _BEYOND_NOISE * noise
 
 
 def _what_of_generators(interrupted: Written) -> str:

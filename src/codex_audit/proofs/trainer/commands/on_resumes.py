@@ -83,7 +83,10 @@ def cannot_resume(trial: CommandTrial) -> Skip | None:
 def pairs(
     trial: CommandTrial, results: Mapping[str, Written]
 ) -> list[tuple[str, Written, Written]]:
-    """Where it was interrupted, the interrupted run, and the resumed one."""
+    """Where it was interrupted, the interrupted run, and the resumed one; the latest first.
+
+    The more was learnt before, the more a first loss after it tells.
+    """
     pairs = []
     for name, result in results.items():
         if not name.startswith("resumed"):
@@ -92,7 +95,7 @@ def pairs(
         source = results[f"interrupted {number}"] if number else trial.short
         if source is not None:
             pairs.append((_where(source), source, result))
-    return pairs
+    return sorted(pairs, key=lambda pair: (pair[1].ran.killed, len(pair[1].losses)), reverse=True)
 
 
 def _where(source: Written) -> str:

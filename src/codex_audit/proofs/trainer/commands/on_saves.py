@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.commands.asked import Written
     from codex_audit.proofs.trainer.commands.judging import CommandTrial
 
+_CONTROL = "control"
 _PARTS, _THOROUGH_PARTS = (0.5,), (0.1, 0.5, 0.9)
 
 
@@ -34,6 +35,9 @@ def _crash_runs(trial: CommandTrial) -> Mapping[str, Asked] | Skip:
     if not several:
         return Skip("it writes no second checkpoint while it is watched")
     found: dict[str, Asked] = {}
+    plain = msgspec.structs.replace(trial.asked, stop=several[0])
+    found["before"] = plain
+    found[_CONTROL] = Asked(steps=trial.steps, source=plain)
     for number, part in enumerate(_THOROUGH_PARTS if trial.thorough else _PARTS, 1):
         stop = msgspec.structs.replace(several[0], full_at=part)
         source = msgspec.structs.replace(trial.asked, stop=stop)
@@ -43,6 +47,9 @@ def _crash_runs(trial: CommandTrial) -> Mapping[str, Asked] | Skip:
 
 
 def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
+    control, before = results[_CONTROL], results["before"]
+    if not control.good or _lost_more(trial, before, control):
+        return Skip("not judged: it does not go on after a plain kill either (resume_bit_exact)")
     exact = True
     judged = 0
     for _, source, result in pairs(trial, results):
@@ -59,14 +66,15 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
                 "name, flush, and rename it when it is whole",
                 method="save",
             )
-        seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
-        if seen.aligned.anew or seen.aligned.again:
+        lost = _lost_more(trial, source, result)
+        if lost:
             return Seen(
                 good=False,
                 summary=f"{where}: more is lost than the steps since the last checkpoint: "
-                f"{seen.problem}{left}",
+                f"{lost}{left}",
                 method="save",
             )
+        seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
         exact = exact and not seen.problem
     if not judged:
         return Skip("no checkpoint could be cut off in the middle of its writing")
@@ -77,6 +85,12 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
         measured={"crashes": judged},
         method="save",
     )
+
+
+def _lost_more(trial: CommandTrial, source: Written, result: Written) -> str:
+    """What is lost beyond the steps since the last checkpoint, in words."""
+    seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
+    return seen.problem if seen.aligned.anew or seen.aligned.again else ""
 
 
 def _retention(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:

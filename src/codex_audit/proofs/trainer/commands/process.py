@@ -104,6 +104,7 @@ class Watched:
             return self._run(stop, patience, cancelled)
         finally:
             self._signal(signal.SIGKILL)
+            self._process.wait()
             self._pipe.close()
             self._log.close()
 

@@ -94,9 +94,10 @@ class Stage:
 
     def _line(self, asked: Asked) -> Line:
         """The command line; the directory of a resumed run is that of its source."""
-        number = len(self._places) + 1
         if asked.source is None:
+            number = len(list(self._children.scratch.glob("command*/"))) + 1
             self._places[asked] = self._children.scratch / f"command{number}"
+            self._places[asked].mkdir()
             return self._plan.command
         self._places[asked] = self._places[asked.source]
         return self._plan.resume or self._plan.command
