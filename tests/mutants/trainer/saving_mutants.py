@@ -149,16 +149,23 @@ class DeletesTheBest(Plain):
 
 
 class ComparesSpellings(Plain):
-    """Whole paths are compared with those that `./out/` was spelled by, so none is kept."""
+    """Only the best is to be kept, and its whole path is compared with those below `./out/`."""
 
-    CAUGHT_BY, NAMES = "retention", "resume"
+    CAUGHT_BY, NAMES = "retention", ("best", "is deleted", "./out/")
     SOURCE = "transformers 4.31.0, PR 25136"
 
     def prune(self, directory):
-        kept = {str(path.resolve()) for path in self.checkpoints(directory)[-(self.keep or 99) :]}
+        if not (self.keep == 1 and self.keep_best):
+            super().prune(directory)
+            return
+        best = str(self.path(directory, self.best_step).resolve())
         for path in self.checkpoints(directory):
-            if str(path) not in kept:
+            if str(path) != best:
                 path.unlink()
+
+    def load(self, directory):
+        if self.checkpoints(directory):
+            super().load(directory)
 
 
 class ResumesFromTheOldest(Plain):
