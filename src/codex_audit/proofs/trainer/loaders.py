@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
@@ -26,9 +26,8 @@ def remade(knobs: Mapping[str, Any]) -> Iterator[None]:
         yield
         return
     kinds: list[Any] = [DataLoader]
-    stateful = sys.modules.get("torchdata.stateful_dataloader")
-    if stateful is not None:
-        kinds.append(stateful.StatefulDataLoader)
+    with suppress(ImportError):  # a factory may import it later
+        kinds.append(importlib.import_module("torchdata.stateful_dataloader").StatefulDataLoader)
     originals = [(kind, kind.__init__) for kind in kinds]
     try:
         for kind, original in originals:

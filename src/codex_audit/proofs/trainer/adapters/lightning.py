@@ -198,12 +198,14 @@ class _Driver:
                 continue  # it tells of files, which lie elsewhere in each process
             name = type(callback).__name__
             found |= self._own.of(name, callback)
-            state = callback.state_dict()
-            found |= self._own.numbers(name, state)
-            held = {**state, **vars(callback)}.items()
-            found |= {f"{name}.{key}": value for key, value in held if isinstance(value, Tensor)}
-            for key, value in held:
-                if isinstance(value, nn.Module) and value is not self._module:
+            # A state is told anew each time it is asked for; what stays is what attributes hold.
+            told, held = callback.state_dict(), vars(callback)
+            counted = {key: held[key] for key in told if key in held}
+            found |= self._own.numbers(name, counted)
+            for key, value in held.items():
+                if isinstance(value, Tensor):
+                    found[f"{name}.{key}"] = value
+                elif isinstance(value, nn.Module) and value is not self._module:
                     inner = value.state_dict()
                     found |= {f"{name}.{key}.{title}": each for title, each in inner.items()}
         return found
