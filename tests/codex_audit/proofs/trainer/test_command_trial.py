@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def children(root: Path) -> Iterator[Children]:
     scratch = root.with_name("scratch")
     scratch.mkdir()
-    with Children(root, scratch, timeout=300, nurse=True) as made:
+    with Children(root, scratch, timeout=900, nurse=True) as made:
         yield made
 
 
@@ -73,12 +73,12 @@ def test_a_sound_script_passes_every_proof_that_a_command_can_be_tried_by(
     assert passed == set(JUDGED) - {"weights_only_loads"}, found.checks
     hidden = [c for c in found.checks if c.id not in JUDGED]
     assert all(c.verdict is Verdict.SKIP for c in hidden)
-    assert all(c.summary.startswith("a command does not show its ") for c in hidden)
+    assert all(c.summary.startswith("a command does not show ") for c in hidden)
     resume = next(check for check in found.checks if check.id == RESUME)
     assert resume.measured["resumes"] == 3
     assert "killed at step" in resume.summary
     assert "ckpt.npz to the bit" in resume.summary
-    assert str(resume.evidence[0]) == "sound.py:39"  # the call of load
+    assert str(resume.evidence[0]) == "sound.py:32"  # the call of load
     assert found.subject is not None
     assert found.subject.adapter == "command"
     assert found.subject.versions["python"]
@@ -91,7 +91,6 @@ def test_a_sound_script_passes_every_proof_that_a_command_can_be_tried_by(
         ("WeightsLost", RESUME, "the weights are not restored"),
         ("FromStepZero", RESUME, "the progress is not restored, though the weights seem to be"),
         ("Anew", RESUME, "it trained anew from the seed: `resume` does not load the checkpoint"),
-        ("CannotResume", RESUME, "`resume` ended with exit code 1: "),
         ("InPlace", CRASH, "ckpt.npz is half-written"),
         ("DeletesFirst", "retention", "a moment without any checkpoint"),
         ("SeedIgnored", "different_seed_differs", "the seed is ignored"),
@@ -111,7 +110,6 @@ def test_a_fault_is_caught_by_its_proof_and_named(
 @pytest.mark.parametrize(
     ("name", "proof", "words"),
     [
-        ("CannotResume", CRASH, "it does not go on after a plain kill either"),
         ("Unseeded", RESUME, "two runs with one seed already differ"),
         ("ScheduleOverSteps", RESUME, "its course depends on {steps}"),
         ("Rarely", CRASH, "it writes no second checkpoint"),
@@ -147,10 +145,20 @@ def test_a_lost_state_is_no_fault_of_the_other_proofs(children: Children, root: 
 def test_sound_scripts_of_other_habits_pass(
     children: Children, root: Path, name: str, losses: str | LossFile | None
 ) -> None:
-    found = tried(children, root, settings_of(name, losses), RESUME, CRASH, "same_seed_same_bits")
+    found = tried(children, root, settings_of(name, losses), RESUME, "same_seed_same_bits")
     verdicts = {check.id: check.verdict for check in found.checks}
     assert Verdict.FAIL not in verdicts.values(), found.checks
     assert verdicts[RESUME] is Verdict.PASS, found.checks
+
+
+def test_a_resume_that_fails_is_no_fault_of_saving(children: Children, root: Path) -> None:
+    found = tried(children, root, settings_of("CannotResume"), RESUME, CRASH)
+    verdicts = {check.id: check for check in found.checks}
+    assert verdicts[RESUME].verdict is Verdict.FAIL
+    assert "`resume` ended with exit code 1: " in verdicts[RESUME].summary
+    assert "KeyError: 'optimizer'" in verdicts[RESUME].summary
+    assert verdicts[CRASH].verdict is Verdict.SKIP
+    assert "it does not go on after a plain kill either" in verdicts[CRASH].summary
 
 
 def test_steps_that_have_no_effect_are_told(children: Children, root: Path) -> None:
@@ -193,9 +201,9 @@ def test_a_command_that_fails_is_captured_with_its_own_exception(
     ],
 )
 def test_what_is_not_where_the_settings_say_is_told_at_once(
-    children: Children, root: Path, changes: dict[str, str], words: str
+    children: Children, root: Path, changes: dict[str, Any], words: str
 ) -> None:
-    told = {"losses": LOSSES, "checkpoints": "*.npz", **changes}
+    told: dict[str, Any] = {"losses": LOSSES, "checkpoints": "*.npz", **changes}
     command = "python sound.py --steps={steps} --out={dir}"
     settings = TrainerSettings(command=command, **told)
     before = children.count

@@ -266,7 +266,9 @@ def _of_the_first_loss(before: Before, aligned: Aligned) -> str:
             f"like that of a new model ({first:g}); look at how the checkpoint is loaded"
         )
     what = "the batch order or a generator is not restored: the first loss after the resume is "
-    if _told_apart(before.whole, row.one) and abs(row.other - row.one) * _FAR < abs(first - row.one):
+    if _told_apart(before.whole, row.one) and abs(row.other - row.one) * _FAR < abs(
+        first - row.one
+    ):
         what += "that of trained weights, on another batch or with other random draws; "
     else:
         what += "another already, and too little was learnt to tell it from one of lost weights; "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SLICE, _FINE = 0.004, 0.001
 _FINE_FOR = 0.5  # a tiny training is over by then; a longer one is not to be slowed
-_QUIET = 0.05  # changes so close to each other are one
+_QUIET = 0.012  # changes so close to each other are one
 _TAIL_LINES, _TAIL = 3, 20_000
 _LAUNCH = "codex_audit.proofs.trainer.commands.launch"
 _ROOM = 4096

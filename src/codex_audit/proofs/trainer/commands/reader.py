@@ -45,7 +45,8 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     """Open the checkpoints below `spec["directory"]`."""
     directory = Path(spec["directory"])
     sys.path[:0] = spec["path"]
-    opener = _Opener(Contents(BitsFile(Path(spec["bits"])), spec["hidden"]), spec["trusted"])
+    bits = BitsFile(Path(spec["bits"]))
+    opener = _Opener(Contents(bits, spec["hidden"]), spec["trusted"])
     found = []
     for path in files_of(directory, spec["glob"]):
         stat = path.stat()
@@ -57,6 +58,7 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
                 modified_ns=stat.st_mtime_ns,
             )
         )
+    bits.close()
     report({"opened": msgspec.to_builtins(found)})
 
 
@@ -107,7 +109,8 @@ class _Opener:
         try:
             return self._told("torch", torch.load(path, map_location="cpu", weights_only=True))
         except pickle.UnpicklingError as error:
-            refused = str(error).strip().splitlines()[0]
+            lines = str(error).strip().splitlines()
+            refused = next((line.strip() for line in lines if "Unsupported" in line), lines[0])
             if any(words in str(error) for words in _CUT_OFF):
                 return _opened(broken=f"UnpicklingError: {refused}")
         if not self._trusted:

@@ -50,7 +50,7 @@ _HIDDEN = {
     "accumulation_equals_large_batch": "its gradients",
     "no_growth": "what is alive in its process",
     "workers_equal": "the workers of its loaders",
-    "ranks_agree": "its ranks",
+    "ranks": "its ranks",
 }
 _INSIDE = "what happens inside a step"
 _NAMED = re.compile(
