@@ -141,3 +141,15 @@ class IgnoresAnotherWorldSize(Plain):
         newest = self.checkpoints(directory)[-1]
         if len(torch.load(newest, weights_only=True)["random"]) == self.ranks:
             super().load(directory)
+
+
+class LoadsOnTheFirstRankOnly(Plain):
+    """Each rank looks for a file of its own, and only the first one's was written."""
+
+    CAUGHT_BY, NAMES = "ranks", ("resumed", "rank 1", "FileNotFoundError")
+    SOURCE = "made up; checkpoints that only rank 0 writes"
+
+    def load(self, directory):
+        if self.rank and not (directory / f"rank-{self.rank}.pt").exists():
+            raise FileNotFoundError(f"{directory} holds nothing of rank {self.rank}")
+        super().load(directory)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.children import Children
 
 _LEAST_PATIENCE, _TIMES_STRAIGHT = 60.0, 20
+_GRACE = 5.0
 
 
 class Executor:
@@ -39,6 +40,7 @@ class Executor:
         self._factory = factory
         self._limit = limit
         self._names: dict[Run, str] = {}
+        self._failed_at: dict[Run, float] = {}
 
     def make(self, runs: Iterable[Run]) -> None:
         """Make those runs that have not been made, and whatever they resume from.
@@ -73,21 +75,30 @@ class Executor:
 
     def _over(self, run: Run, started: float) -> bool:
         names = self._ranks(run)
-        if all(self._children.ended(name) for name in names):
-            results = [self._collect(run, name) for name in names]
-            first = msgspec.structs.replace(results[0], peers=tuple(results[1:]))
-            self.results[run] = first
-            return True
-        if time.monotonic() - started > self.patience:
-            for name in names:
-                self._children.kill(name)
+        left = [name for name in names if not self._children.ended(name)]
+        late = time.monotonic() - started > self.patience
+        if left and not late and not self._forsaken(run, names, left):
+            return False
+        for name in left:
+            self._children.kill(name)
+        results = [self._collect(run, name) for name in names]
+        if left and late:
             why = f"the run did not end within {self.patience:g} s and was killed"
-            self.results[run] = msgspec.structs.replace(
-                self._collect(run, names[0]),
-                failure=Failure("TimeoutError", why, f"TimeoutError: {why}"),
-            )
-            return True
-        return False
+            failure = Failure("TimeoutError", why, f"TimeoutError: {why}")
+            results[0] = msgspec.structs.replace(results[0], failure=failure)
+        self.results[run] = msgspec.structs.replace(results[0], peers=tuple(results[1:]))
+        return True
+
+    def _forsaken(self, run: Run, names: list[str], left: list[str]) -> bool:
+        """Whether ranks wait for one that has failed; torchrun, too, ends those."""
+        if not any(self._failed(name) for name in names if name not in left):
+            return False
+        since = self._failed_at.setdefault(run, time.monotonic())
+        return time.monotonic() - since > _GRACE
+
+    def _failed(self, name: str) -> bool:
+        code, report = self._children.outcome(name)
+        return code != 0 or "error" in (report or {})
 
     def _ranks(self, run: Run) -> list[str]:
         name = self._names[run]

@@ -39,13 +39,17 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     """Compare the ranks with each other, each with itself resumed, and the one that is alone."""
     two, resumed = results["two"], results["resumed"]
     ranks = (two, *two.peers)
-    for number, result in enumerate(ranks):
-        if not result.completed:
-            return Seen(good=False, summary=f"as rank {number} of 2 the run {result.ending}")
+    problem = _ended(ranks)
+    if problem:
+        return Seen(good=False, summary=f"on 2 ranks {problem}")
     problem = _agree(ranks)
     if problem:
         return Seen(good=False, summary=problem)
     point = min(_POINT, trial.steps - 2)
+    problem = _ended((resumed, *resumed.peers))
+    if problem:
+        words = f"resumed after step {point} on 2 ranks, {problem}"
+        return Seen(good=False, summary=words, method="load")
     pairs = list(zip(ranks, (resumed, *resumed.peers), strict=True))
     for number, (one, other) in enumerate(pairs):
         problem = _lost(trial, one, other, point)
@@ -79,13 +83,27 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     )
 
 
+def _ended(ranks: Iterable[Result]) -> str:
+    """How a rank ended otherwise: the one that failed, before those that waited for it."""
+    broken = [(number, each) for number, each in enumerate(ranks) if not each.completed]
+    broken.sort(key=lambda each: _waited(each[1]))
+    return f"the run of rank {broken[0][0]} {broken[0][1].ending}" if broken else ""
+
+
+def _waited(result: Result) -> int:
+    """How little its ending tells: it was killed, or the connection to another was gone."""
+    if result.failure is None:
+        return 2
+    return 1 if "by peer" in result.failure.message else 0
+
+
 def _lost(trial: Trial, one: Result, other: Result, point: int) -> str:
-    """How a rank's resume ended otherwise, or which of its generators are another's.
+    """Which of a rank's generators are another's.
 
     One that is as saved right after loading, or at the first step, is restored.
     """
-    if not other.completed or not other.trace.steps:
-        return other.ending
+    if not other.trace.steps:
+        return "makes no step"
     saved, wanted = one.saves[0].rng, one.trace.steps[point].before.rng
     loaded = other.loaded.rng if other.loaded else {}
     first = other.trace.steps[0].before.rng
