@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, cuda
 
 
 def count() -> dict[str, int]:
-    """Tensors that Python holds and their bytes, open files, threads, and bytes of C's heap."""
+    """Tensors that Python holds and their bytes, open files, threads, bytes of C and of CUDA."""
     gc.collect()
     alive: list[Tensor] = [t for t in gc.get_objects() if issubclass(type(t), Tensor)]
     counted = {
@@ -27,6 +27,9 @@ def count() -> dict[str, int]:
     if ask is not None:
         told = ask()
         counted["heap"] = told.uordblks + told.hblkhd
+        if cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch lacks it
+            devices = range(cuda.device_count())
+            counted["heap"] += sum(cuda.memory_allocated(device) for device in devices)
     return counted
 
 

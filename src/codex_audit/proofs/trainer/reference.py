@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -25,7 +26,7 @@ from codex_ml.checkpoint import CheckpointStore
 from codex_ml.data import ResumableLoader
 from codex_ml.distributed import ShardedStore, process_group
 from codex_ml.schedules import warmup_cosine
-from codex_ml.training import Trainer, TrainerConfig
+from codex_ml.training import Event, Trainer, TrainerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ importlib.import_module("torch._dynamo")
 
 _SAMPLES, _SYMBOLS, _WIDTH, _IGNORED = 26, 16, 24, -100
 _BLANKED, _SHIFTED, _JITTER = 0.1, 0.1, 0.02
-_HORIZON, _DROPOUT = 200, 0.1
+_HORIZON, _DROPOUT, _AVERAGE = 200, 0.1, "average.safetensors"
 
 
 class Sequences(Dataset["Batch"]):
@@ -154,6 +155,9 @@ class ReferenceSubject:
             evaluation=[collate([held_out[index] for index in range(4)])],
             run_config={"seed": seed, "device": device},
         )
+        named = self.trainer.model.named_parameters()
+        self._average = {name: parameter.detach().clone() for name, parameter in named}
+        self.trainer.on(Event.STEP, self._follow)
 
     def train(self, steps: int) -> list[float]:
         """Train until `steps` steps are done in all; the losses of those made now."""
@@ -165,24 +169,32 @@ class ReferenceSubject:
 
     def load(self, directory: Path) -> None:
         """Go on from the newest checkpoint below `directory`."""
-        self.trainer.load(self._store(directory))
+        found = self.trainer.load(self._store(directory))
+        average = safetensors.load_file(found.path / _AVERAGE)
+        self._average = {name: tensor.to(self._device) for name, tensor in average.items()}
 
     def evaluate(self) -> float:
         """The mean loss over held-out samples."""
         return self.trainer.evaluate()["eval_loss"]
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and optimizer state."""
+        """Weights, optimizer state, and the average of the weights."""
         names = [name for name, _ in self.trainer.model.named_parameters()]
         found = {f"model.{k}": v for k, v in self.trainer.model.state_dict().items()}
         slots: dict[int, dict[str, Any]] = self.trainer.optimizer.state_dict()["state"]
         for number, slot in slots.items():
             found |= {f"optimizer.{names[number]}.{key}": value for key, value in slot.items()}
+        found |= {f"average.{name}": value for name, value in self._average.items()}
         return found
 
     def order(self) -> dict[int, list[int]]:
         """The samples of each step."""
         return self._order
+
+    def _follow(self, trainer: Trainer[Batch]) -> None:
+        """Move the average towards the weights."""
+        for name, parameter in trainer.model.named_parameters():
+            self._average[name].lerp_(parameter.detach(), 0.1)
 
     def _store(self, directory: Path) -> CheckpointStore:
         """One for each directory: it knows what it resumed from."""
@@ -192,6 +204,7 @@ class ReferenceSubject:
                 directory,
                 keep_last=self._settings.keep,
                 metric="eval_loss" if self._settings.keep_best else None,
+                attach={_AVERAGE: lambda path: safetensors.save_file(self._average, path)},
             )
         return self._stores[directory]
 
