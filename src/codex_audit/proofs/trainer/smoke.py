@@ -141,7 +141,8 @@ def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executo
             checks.append(Check(name, Verdict.ERROR, message))
             continue
         results = {title: executor.results[run] for title, run in runs.items()}
-        unable = next((result.skip for result in results.values() if result.skip), "")
+        needed = (result for title, result in results.items() if title not in proof.spared)
+        unable = next((result.skip for result in needed if result.skip), "")
         if unable:
             checks.append(check_of(proof, trial, Skip(unable)))
             continue

@@ -90,12 +90,14 @@ class TrainerProof(Proof, frozen=True, kw_only=True):
         runs: name -> what to run beside the straight run; a `Skip` if it cannot be tried.
         then: further runs, which depend on what those showed; none where they end otherwise.
         judge: is given the results by name, and "straight".
+        spared: runs without which it can judge, where the subject does not offer what they ask.
         order: of the checks in the document; the basic ones come first.
     """
 
     runs: Runs
     judge: Judge
     then: Callable[[Trial, Mapping[str, Result]], Mapping[str, Run]] | None = None
+    spared: frozenset[str] = frozenset()
     order: int = 50
 
 
