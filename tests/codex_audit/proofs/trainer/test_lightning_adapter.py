@@ -114,8 +114,12 @@ def test_knobs_reach_the_trainer_and_its_loader(where: Children) -> None:
 
 
 def test_what_cannot_be_asked_is_told(where: Children) -> None:
-    assert made(where, precision="fp16").skip == (
-        "Lightning uses bf16 where fp16 is asked for on a CPU"
+    executor = Executor(where, "lightning_subjects:careful", 2)
+    run = Run(until=2, horizon=2).with_knobs(batch_size=3)
+    executor.make([run])
+    assert executor.results[run].skip == (
+        "`batch_size` cannot be tried: the loader (PlacedLoader) has batch_size None, whatever it "
+        "is asked for"
     )
 
 

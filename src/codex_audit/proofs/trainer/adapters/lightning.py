@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LIBRARY = ("lightning.pytorch", "pytorch_lightning")
 
-_KNOBS = {"dropout", "keep", "precision", *loaders.KNOBS}
+_KNOBS = {"dropout", "keep", *loaders.KNOBS}
 _AUTOMATIC = {"accumulate", "clip_norm"}  # what a manual optimization does itself
 _PRECISIONS = {"fp16": "16-mixed", "bf16": "bf16-mixed", "fp32": "32-true"}
 _NEVER = 10**9
@@ -127,8 +127,6 @@ def _arguments(package: Any, session: Session, given: Mapping[str, Any]) -> dict
         asked |= at if every else {"limit_val_batches": 0}
     if "precision" in knobs:
         asked["precision"] = _PRECISIONS.get(str(knobs["precision"]), knobs["precision"])
-        if (str(knobs["precision"]), run.device) == ("fp16", "cpu"):
-            raise UnableError("Lightning uses bf16 where fp16 is asked for on a CPU")
     if "keep" in knobs:
         keeper = _keeper(package, session, several)
         others = [each for each in several if not isinstance(each, _kept(package))]
@@ -176,6 +174,8 @@ class _Driver:
             | _KNOBS
             | (_AUTOMATIC if self._module.automatic_optimization else set())
             | ({"evaluate_every"} if evaluates else set())
+            # On a CPU it quietly takes bf16 for fp16, so that no loss is scaled.
+            | (set() if session.run.device == "cpu" else {"precision"})
         )
         able = {
             "distributed": self._divides(),
