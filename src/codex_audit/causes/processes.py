@@ -38,6 +38,12 @@ def usage(failure: Failure, root: Path) -> Diagnosis | None:
             "the settings of this repository cannot be used",
             "correct the settings as the message says and run the gate again",
         )
+    if failure.type == "StepsIgnoredError":
+        return Diagnosis(
+            "usage",
+            "the option that is given {steps} does not say how long the training is",
+            "give {steps} to the option that does, or train a script that has one",
+        )
     if failure.type != "GateUsageError":
         return None
     return Diagnosis(

@@ -118,7 +118,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     ran: Ran
     opened: tuple[Opened, ...] = ()
     bits: str = ""
-    words: tuple[str, ...] = ()
 
     @property
     def losses(self) -> tuple[Logged, ...]:

@@ -137,7 +137,7 @@ class Stage:
         directory = self._places[asked]
         words = tuple(self._words(line or self._plan.command, asked, directory))
         if not self._plan.checkpoints:
-            return Written(asked=asked, ran=ran, words=words)
+            return Written(asked=asked, ran=ran)
         name = f"reader{self._children.count + 1}"
         bits = self._children.scratch / f"{name}.bits"
         hidden = {str(directory), os.path.relpath(directory, self._plan.cwd)}
@@ -156,7 +156,7 @@ class Stage:
         )
         report = self._children.wait(name)
         opened = msgspec.convert(report["opened"], tuple[Opened, ...])
-        return Written(asked=asked, ran=ran, opened=opened, bits=str(bits), words=words)
+        return Written(asked=asked, ran=ran, opened=opened, bits=str(bits))
 
 
 def _script_homes(words: tuple[str, ...], cwd: str) -> list[str]:

@@ -44,6 +44,7 @@ _HIDDEN = {
     "rng_restored": "its generators",
     "data_order_continues": "the samples of its batches",
     "evaluation_leaves_no_trace": "its state around an evaluation",
+    "non_finite_noticed": "what it does at a step that is not finite",
     "every_parameter_learns": "its gradients",
     "clipping_holds": "its gradients",
     "first_update": "its gradients",

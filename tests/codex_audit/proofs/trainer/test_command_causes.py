@@ -1,0 +1,183 @@
+"""Hand-made losses and checkpoints: what is compared, what is left out, and which cause is named."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from codex_audit.proofs.trainer.bits import BitsFile
+from codex_audit.proofs.trainer.commands.asked import Asked, Opened, Ran, Written
+from codex_audit.proofs.trainer.commands.causes import Before, Resumed, resumed
+from codex_audit.proofs.trainer.commands.compare import after_resume, side_by_side
+from codex_audit.proofs.trainer.commands.losses import Logged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+STEPS = 10
+WHOLE = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0]
+WEIGHTS = "model.weight"
+
+
+def logged(losses: Sequence[float], first: int | None = 1) -> tuple[Logged, ...]:
+    if first is None:
+        return tuple(Logged(loss) for loss in losses)
+    return tuple(Logged(loss, number) for number, loss in enumerate(losses, first))
+
+
+class Maker:
+    """Makes what runs have written; each checkpoint's tensors are single floats."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+        self._made = 0
+
+    def __call__(
+        self,
+        losses: Sequence[Logged],
+        tensors: dict[str, float] | None = None,
+        leaves: dict[str, str] | None = None,
+    ) -> Written:
+        self._made += 1
+        path = self._where / f"{self._made}.bits"
+        bits = BitsFile(path)
+        given = {WEIGHTS: 1.0} if tensors is None else tensors
+        found = {
+            name: bits.raw(struct.pack("f", value), "float32", ()) for name, value in given.items()
+        }
+        bits.close()
+        opened = Opened(
+            path="a.pt", fresh=True, modified_ns=1, kind="torch", tensors=found, leaves=leaves or {}
+        )
+        ran = Ran(exit_code=0, losses=tuple(losses))
+        return Written(asked=Asked(steps=STEPS), ran=ran, opened=(opened,), bits=str(path))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)
+
+
+def judged(make: Maker, later: Written, **parts: Written) -> Resumed:
+    whole = parts.get("whole", make(logged(WHOLE)))
+    again = parts.get("again", whole)
+    interrupted = parts.get("interrupted", make(logged(WHOLE[:7]), {WEIGHTS: 0.5}))
+    return resumed(Before(whole, again, interrupted, done=5), later)
+
+
+@pytest.mark.parametrize("first", [6, None])
+def test_losses_after_a_resume_stand_beside_those_of_the_same_steps(first: int | None) -> None:
+    whole = logged(WHOLE, None if first is None else 1)
+    found = after_resume(whole, logged(WHOLE[5:], first), done=5, steps=STEPS)
+    assert [row.step for row in found.rows] == [f"step {n}" for n in range(6, 11)]
+    assert (found.different, found.anew, found.again, found.end) == ((), False, 0, "")
+    found = after_resume(whole, logged([9.0, *WHOLE[6:]], first), done=5, steps=STEPS)
+    assert [row.step for row in found.different] == ["step 6"]
+
+
+def test_steps_that_are_made_again_or_not_at_all_are_seen() -> None:
+    whole = logged(WHOLE)
+    assert after_resume(whole, logged(WHOLE[2:], 3), done=5, steps=STEPS).again == 2
+    assert after_resume(whole, whole, done=5, steps=STEPS).anew
+    assert after_resume(logged(WHOLE, None), logged(WHOLE, None), done=5, steps=STEPS).anew
+    beyond = after_resume(whole, logged([*WHOLE[5:], *WHOLE[:5]], 6), done=5, steps=STEPS)
+    assert beyond.end == "it ended at step 15, not at 10"
+
+
+def test_losses_of_some_steps_without_their_number_are_not_compared() -> None:
+    found = after_resume(logged(WHOLE[:3], None), logged(WHOLE[:1], None), done=1, steps=STEPS)
+    assert found.rows == ()
+    assert "a group `step` would tell" in found.why
+
+
+def test_nan_is_the_same_as_nan() -> None:
+    nan = float("nan")
+    assert side_by_side(logged([nan, 1.0]), logged([nan, 1.0])).different == ()
+    assert [r.step for r in side_by_side(logged([nan]), logged([1.0])).different] == ["step 1"]
+
+
+def test_an_equal_resume_has_no_problem(make: Maker) -> None:
+    found = judged(make, make(logged(WHOLE[5:], 6)))
+    assert found.problem == ""
+    assert found.compared == 5
+    assert found.found.files == ("a.pt",)
+
+
+@pytest.mark.parametrize(
+    ("losses", "tensors", "leaves", "cause"),
+    [
+        ([3.2, 2.6, 2.1, 1.6, 1.1], {WEIGHTS: 2.0}, {}, "the batch order or a generator"),
+        ([7.9, 7.0, 6.0, 5.0, 4.0], {WEIGHTS: 2.0}, {}, "the weights are not restored: the first"),
+        ([3.0, 2.6, 2.1, 1.6, 1.1], {WEIGHTS: 2.0}, {}, "the checkpoint holds no state of an opt"),
+        ([3.0, 2.5, 2.0, 1.6, 1.1], {WEIGHTS: 2.0}, {}, "what comes into play at step 9"),
+        (WHOLE[5:], {WEIGHTS: 2.0}, {}, "the weights (`model.weight`) is not restored to the bit"),
+        (
+            [3.2, 2.6, 2.1, 1.6, 1.1],
+            {WEIGHTS: 2.0, "optimizer.state.0.step": 5.0},
+            {},
+            "the optimizer began anew (`optimizer.state.0.step` is 5 instead of 10)",
+        ),
+        (
+            [3.0, 2.6, 2.1, 1.6, 1.1],
+            {WEIGHTS: 2.0},
+            {"scheduler.last_epoch": "5"},
+            "the schedule began anew (`scheduler.last_epoch` is 5 instead of 10)",
+        ),
+        (WHOLE[5:], {WEIGHTS: 1.0}, {"best": "inf"}, "`best` is saved and not restored"),
+    ],
+)
+def test_causes(
+    make: Maker,
+    losses: Sequence[float],
+    tensors: dict[str, float],
+    leaves: dict[str, str],
+    cause: str,
+) -> None:
+    state = {WEIGHTS: 1.0} | ({"optimizer.state.0.step": 10.0} if len(tensors) > 1 else {})
+    values = {"scheduler.last_epoch": "10", "best": "1.0"}
+    whole = make(logged(WHOLE), state, {name: values[name] for name in leaves})
+    early = make(logged(WHOLE[:7]), {WEIGHTS: 0.5}, dict.fromkeys(leaves, "4"))
+    later = make(logged(losses, 6), tensors, leaves)
+    found = judged(make, later, whole=whole, interrupted=early)
+    assert found.problem
+    assert cause in found.cause
+
+
+def test_times_and_settings_do_not_count(make: Maker) -> None:
+    def leaves(seconds: str, init: str, done: str) -> dict[str, str]:
+        return {"seconds": seconds, "config.init_from": init, "iter_num": done}
+
+    parts = {
+        "whole": make(logged(WHOLE), leaves=leaves("1.5", "'scratch'", "10")),
+        "again": make(logged(WHOLE), leaves=leaves("1.6", "'scratch'", "10")),
+        "interrupted": make(logged(WHOLE[:7]), leaves=leaves("0.7", "'scratch'", "5")),
+    }
+    later = make(logged(WHOLE[5:], 6), leaves=leaves("0.8", "'resume'", "10"))
+    assert judged(make, later, **parts).problem == ""
+    lost = make(logged(WHOLE[5:], 6), leaves=leaves("0.8", "'resume'", "5"))
+    assert judged(make, lost, **parts).problem == "`iter_num` is 5 instead of 10"
+
+
+def test_checkpoints_of_other_steps_are_not_compared(make: Maker) -> None:
+    whole = make(logged(WHOLE), {WEIGHTS: 1.0}, {"step": "10"})
+    early = make(logged(WHOLE[:7]), {WEIGHTS: 0.5}, {"step": "5"})
+    later = make(logged(WHOLE[5:], 6), {WEIGHTS: 0.9}, {"step": "9"})
+    found = judged(make, later, whole=whole, interrupted=early)
+    assert found.problem == ""
+    assert found.notes == ("its checkpoints were written after other steps, and are not compared",)
+
+
+def test_a_mean_over_the_interruption_counts_only_if_the_training_differs(make: Maker) -> None:
+    def means(*pairs: tuple[int, float]) -> tuple[Logged, ...]:
+        return tuple(Logged(loss, step) for step, loss in pairs)
+
+    whole = make(means((2, 7.5), (4, 5.5), (6, 3.5), (8, 2.2), (10, 1.2)))
+    before = Before(whole, whole, make(means((2, 7.5), (4, 5.5)), {WEIGHTS: 0.5}), done=2)
+    found = resumed(before, make(means((6, 3.1), (8, 2.2), (10, 1.2))))
+    assert found.problem == ""
+    assert "step 6 spans the interruption" in found.notes[0]
+    other = resumed(before, make(means((6, 3.1), (8, 2.2), (10, 1.2)), {WEIGHTS: 1.1}))
+    assert other.problem.startswith("step 6: the loss is 3.1 instead of 3.5")
