@@ -48,6 +48,8 @@ class PlainLoop:
                 if self.done == steps:
                     break
                 loss = functional.mse_loss(self.model(inputs), targets)
+                if torch.isnan(loss):
+                    raise ValueError("NaN loss")
                 self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()

@@ -366,7 +366,11 @@ class Recorder:
 
     def _watch_scaler(self) -> None:
         kind = torch.amp.GradScaler
-        step, update = kind.step, kind.update
+        step, update, scale = kind.step, kind.update, kind.scale
+
+        def scaled(scaler: Any, outputs: Any) -> Any:
+            self._look_at(scaler)
+            return scale(scaler, outputs)
 
         def stepped(scaler: Any, *args: Any, **kwargs: Any) -> Any:
             self._look_at(scaler)
@@ -381,6 +385,7 @@ class Recorder:
             self._look_at(scaler)
 
         kind.step, kind.update = stepped, updated  # type: ignore[method-assign,assignment]
+        kind.scale = scaled  # type: ignore[method-assign,assignment]
 
     def _look_at(self, scaler: Any) -> None:
         if scaler.is_enabled():

@@ -1,4 +1,4 @@
-"""A loss that is NaN does not ruin the weights in silence."""
+"""A loss that is no number is noticed: the trainer raises, stops, or gives the step up."""
 
 from __future__ import annotations
 
@@ -11,65 +11,76 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import Step
+    from codex_audit.proofs.trainer.trace import State
     from codex_audit.proofs.trainer.trial import Trial
 
-_BAD, _MORE = 3, 5
+_AT = 3
+_FURTHER = 4
 
 
 def runs(trial: Trial) -> dict[str, Run] | Skip:
-    """One forward pass of the third step gives NaN."""
+    """A run in which the model's outputs are NaN in one step."""
     if trial.stepwise:
-        return Skip("no forward pass of a module is seen that could be made to give NaN")
-    until = min(trial.steps, _BAD + _MORE)
-    return {"poisoned": trial.run(until=until, faults=Faults(poison_at=_BAD))}
+        return Skip("the model's outputs cannot be made NaN, since no module's call is seen")
+    until = min(trial.steps, _AT + _FURTHER)
+    return {"poisoned": trial.run(until=until, faults=Faults(poison_at=_AT))}
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
-    """It must raise, stop, or leave that step out."""
+    """Look at how the run ended, and at its weights."""
+    del trial
     result = results["poisoned"]
+    steps = result.trace.steps
     if not result.trace.poisoned:
         return Skip("no forward pass of a module was seen that could be made to give NaN")
-    until = min(trial.steps, _BAD + _MORE)
-    ruined = next((step for step in result.trace.steps if _ruined(step)), None)
-    last = result.trace.steps[-1].number if result.trace.steps else 0
-    failure = result.failure
-    if failure is not None:
-        good, summary = True, f"a NaN in step {_BAD} ends the run with {failure.type}"
-    elif result.exit_code:
-        good, summary = True, f"a NaN in step {_BAD} ends the run with code {result.exit_code}"
-    elif ruined is None and last >= until:
-        good, summary = True, f"a NaN in step {_BAD} is left out, and the weights stay finite"
-    elif last < until:
-        good, summary = True, f"a NaN in step {_BAD} stops the run after step {last}"
-    else:
-        good = False
-        summary = (
-            f"a NaN in the loss of step {_BAD} goes into the weights, and training goes on with "
-            f"them to step {last} without a word; check the loss or the gradients' norm before "
-            "each step, and raise, stop or leave it out"
-        )
+    measured = {"poisoned_step": _AT, "steps_made": len(steps)}
+    if result.failure is not None:
+        if result.failure.type == "TimeoutError":
+            words = f"the run never ended after NaN at step {_AT}: it tries the same batch for ever"
+            return Seen(good=False, summary=words, measured=dict(measured))
+        words = f"NaN at step {_AT} is raised as {result.failure.type}: {_line(result)}"
+        return Seen(good=True, summary=words, measured=dict(measured))
+    if result.exit_code:
+        words = f"NaN at step {_AT} ends the run with code {result.exit_code}"
+        return Seen(good=True, summary=words, measured=dict(measured))
+    bad = next((step for step in steps if _bad(step.after)), None)
+    final = _bad(result.final) if result.final else ""
+    if bad is None and not final:
+        left = len(steps) < _AT + _FURTHER
+        how = "stops the run, or is given up" if left else "leaves the weights finite"
+        words = f"NaN at step {_AT} {how}: weights and optimizer state are finite at the end"
+        return Seen(good=True, summary=words, measured=dict(measured))
+    name = _bad(bad.after) if bad else final
+    further = sum(step.number > bad.number for step in steps) if bad else 0
     return Seen(
-        good=good,
-        summary=summary,
-        measured={"steps_after": last - _BAD, "weights_finite": ruined is None},
+        good=False,
+        summary=(
+            f"NaN in the loss of step {_AT} goes unnoticed: `{name}` holds NaN after it, and"
+            f" {further} more steps are made; check that the loss or the gradients' norm is finite"
+            " before the step, and raise or give it up"
+        ),
+        measured=dict(measured),
     )
 
 
-def _ruined(step: Step) -> bool:
-    return any(not bits.finite for bits in step.after.parameters.values())
+def _line(result: Result) -> str:
+    message = result.failure.message if result.failure else ""
+    return (message.splitlines() or [""])[0]
+
+
+def _bad(state: State) -> str:
+    """A parameter or an optimizer's tensor that is not finite."""
+    tensors = {**state.parameters, **state.optimizer}
+    return next((name for name, bits in tensors.items() if not bits.finite), "")
 
 
 PROOF = TrainerProof(
     id="non_finite_noticed",
-    claim="A loss that is NaN raises, stops the run, or is left out",
-    why="One step with NaN makes every weight NaN; nights of training then train nothing.",
-    catches=(
-        "no check at all, or a check of the logged mean only",
-        "a log that filters NaN (transformers' logging_nan_inf_filter)",
-    ),
-    remedy="check the loss and the gradients' norm before each step; `TrainerConfig.on_non_finite`",
+    claim="A loss that is NaN is noticed: the run raises, stops, or gives the step up",
+    why="One NaN in the weights makes every later step worthless, and the run goes on for days.",
+    catches=("a check of the logged mean only", "NaN shown as 0.0 in the log"),
+    remedy="stop on a loss or norm that is not finite, or skip the update as a GradScaler does",
     runs=runs,
     judge=judge,
-    order=30,
+    order=14,
 )

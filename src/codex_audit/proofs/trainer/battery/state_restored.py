@@ -5,13 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer import bisect, resuming
+from codex_audit.proofs.trainer.bits import difference
+from codex_audit.proofs.trainer.runs import OTHER_SEED
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codex_audit.proofs.trainer.runs import Result
+    from codex_audit.proofs.trainer.runs import Result, Run
     from codex_audit.proofs.trainer.trial import Trial
+
+_ELSEWHERE = "another seed"
+
+
+def runs(trial: Trial) -> dict[str, Run]:
+    """The resumes, and one in a process that was given another seed.
+
+    A `load` that makes the same training again, from the seed, is as exact as one that loads.
+    """
+    point = max(resuming.points(trial))
+    source = resuming.interrupted(trial)
+    other = trial.run(seed=OTHER_SEED, until=point + 1, source=source, source_step=point)
+    return {**resuming.runs(trial), _ELSEWHERE: other}
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
@@ -34,6 +49,9 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
                 method="load",
             )
         checked += 1
+    unread = _unread(trial, results)
+    if unread:
+        return Seen(good=False, summary=unread, method="load")
     return Seen(
         good=True,
         summary=(
@@ -45,13 +63,33 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     )
 
 
+def _unread(trial: Trial, results: Mapping[str, Result]) -> str:
+    """Whether, under another seed, the weights are not those of the checkpoint."""
+    point = max(resuming.points(trial))
+    result, source = results[_ELSEWHERE], results[resuming.INTERRUPTED]
+    if not result.trace.steps or len(source.trace.steps) < point:
+        return ""  # a checkpoint of another seed may be refused
+    found = difference(
+        source.trace.steps[point - 1].after.parameters,
+        source.trace.file,
+        result.trace.steps[0].before.parameters,
+        result.trace.file,
+    )
+    if found is None:
+        return ""
+    return (
+        f"resumed after step {point} with another seed, the weights are not those that were saved"
+        f" (`{found.name}`, {found.note}): load makes them from the seed instead of reading them"
+    )
+
+
 PROOF = TrainerProof(
     id="state_restored",
     claim="After loading, weights, buffers, optimizer, rates, loss scale and progress are back",
     why="What is not restored starts anew: moments at zero, warm-up again, an average lost.",
     catches=("an optimizer or scheduler that is saved and not loaded", "an average of the weights"),
     remedy="save and load the state_dict of what the check names",
-    runs=resuming.runs,
+    runs=runs,
     judge=judge,
     order=4,
 )

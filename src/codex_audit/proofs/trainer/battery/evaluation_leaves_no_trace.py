@@ -1,0 +1,171 @@
+"""Training goes on after an evaluation as if there had been none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.proofs.trainer.bisect import as_details, diverge
+from codex_audit.proofs.trainer.bits import difference
+from codex_audit.proofs.trainer.pairs import (
+    BATCH,
+    BUFFER,
+    GRADIENT,
+    MICROS,
+    MODE,
+    PARAMETER,
+    RNG,
+    Pair,
+    title_of,
+)
+from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.proofs.trainer.bisect import Divergence
+    from codex_audit.proofs.trainer.runs import Result, Run
+    from codex_audit.proofs.trainer.trace import State, Step, Trace
+    from codex_audit.proofs.trainer.trial import Trial
+
+_ASKED_AT = (2, 3, 5)
+_OFTEN = 1
+_SHOWN = 3
+
+
+def runs(trial: Trial) -> dict[str, Run] | Skip:
+    """The run with evaluations asked for, and with its own at each step."""
+    found = {}
+    if "evaluate" in trial.subject.abilities:
+        at = tuple(step for step in _ASKED_AT if step < trial.steps)
+        found["asked"] = trial.run(evaluate_at=at)
+    if "evaluate_every" in trial.subject.knobs:
+        found["often"] = trial.run().with_knobs(evaluate_every=_OFTEN)
+    return found or Skip("the subject cannot be asked to evaluate, nor how often")
+
+
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+    """Compare what each evaluation left, then every step with the run that had none, or fewer."""
+    evaluations = 0
+    for name in ("asked", "often"):
+        result = results.get(name)
+        if result is None:
+            continue
+        if not result.completed:
+            why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
+            return Skip(f"not judged: a run that evaluates more often did not end well: {why}")
+        evaluations += len(result.evaluations)
+        each_left = (_left(trial, result.trace, e.before, e.after) for e in result.evaluations)
+        left = next((words for words in each_left if words), [])
+        straight = _plain(trial.straight.trace)
+        found = diverge(
+            Pair(straight, _plain(result.trace), streams=trial.streams, rng_counts=True)
+        )
+        if left or found is not None:
+            step = found.step if found else None
+            return Seen(
+                good=False,
+                summary=_told(left, step) if left else _parted(name, found),
+                measured={"first_different_step": step},
+                method="evaluate",
+                details=dict(as_details(found)) if found else {},
+            )
+    steps = len(trial.straight.trace.steps)
+    return Seen(
+        good=True,
+        summary=(
+            f"{steps} steps are the same to the bit with evaluations between them and without"
+            + (
+                f"; each of {evaluations} asked for left weights, buffers, optimizer and generators"
+                " as they were"
+                if evaluations
+                else ""
+            )
+        ),
+        measured={"steps_compared": steps, "evaluations": evaluations},
+        method="evaluate",
+    )
+
+
+def _plain(trace: Trace) -> Trace:
+    """Without what the subject tells of itself: it may count evaluations, or keep the best."""
+
+    def bare(step: Step) -> Step:
+        return msgspec.structs.replace(
+            step,
+            before=msgspec.structs.replace(step.before, extra={}),
+            after=msgspec.structs.replace(step.after, extra={}),
+        )
+
+    return msgspec.structs.replace(trace, steps=tuple(bare(step) for step in trace.steps))
+
+
+def _left(trial: Trial, trace: Trace, before: State, after: State) -> list[str]:
+    """What an evaluation changed, with the likely fault; modes may be set at the next step."""
+    found = []
+    for one, other, what, fault in (
+        (before.parameters, after.parameters, "weights", _WEIGHTS),
+        (before.buffers, after.buffers, "buffers", _BUFFERS),
+        (before.optimizer, after.optimizer, "the optimizer's state", _OPTIMIZER),
+    ):
+        seen = difference(one, trace.file, other, trace.file)
+        if seen is not None:
+            found.append(f"{what} (`{seen.name}`, {seen.note}): {fault}")
+    moved = [s for s in sorted(trial.streams) if before.rng.get(s) != after.rng.get(s)]
+    if moved:
+        found.append(f"the state of {', '.join(map(title_of, moved))}: {_RNG}")
+    return found
+
+
+_WEIGHTS = "an average that is swapped in and not out again, or a step that is made"
+_BUFFERS = "call model.eval() before it, on each submodule with statistics"
+_OPTIMIZER = "it must not be touched"
+_RNG = (
+    "something draws from it (an iterator of a DataLoader draws its base seed, dropout that is"
+    " still on, sampling); give that a generator of its own, or restore the state after"
+)
+
+
+def _told(left: list[str], step: int | None) -> str:
+    words = f"evaluation changes {'; and '.join(left)}"
+    return f"{words}; training differs from step {step}" if step else words
+
+
+def _parted(name: str, found: Divergence | None) -> str:
+    """How the run that evaluates parts from the other, of which its evaluations told nothing."""
+    if found is None:
+        return ""
+    often = "when asked to" if name == "asked" else "at each step"
+    seen = "; ".join(f"{each.name} {each.note}".strip() for each in found.first[:_SHOWN])
+    faults = [fault for component, fault in _FAULTS.items() if component in found.components]
+    why = "; ".join(faults) or found.cause
+    return f"a run that evaluates {often} is another from step {found.step}: {seen}. Likely: {why}"
+
+
+_FAULTS = {
+    MODE: "evaluation does not restore the mode of each submodule; restore what was, not train()",
+    GRADIENT: "evaluation erases or adds to gradients inside an accumulation window; leave"
+    " zero_grad to the step",
+    MICROS: "evaluation moves the place within the accumulation window",
+    BATCH: "evaluation takes from the data that is trained on, or moves its sampler",
+    PARAMETER: "evaluation changes the weights (an average that is not swapped out again)",
+    BUFFER: "evaluation changes buffers; call model.eval() before it",
+    RNG: "evaluation draws from a generator that training uses; " + _RNG,
+}
+
+
+PROOF = TrainerProof(
+    id="evaluation_leaves_no_trace",
+    claim="Evaluation changes nothing: weights, buffers, modes, gradients, generators, data",
+    why="Otherwise how often one looks decides what is trained.",
+    catches=(
+        "Lightning 2.0.9: validation inside an accumulation window erased the gradients",
+        "an evaluation loader that draws its base seed from the global generator",
+        "train() after evaluation, which wakes frozen BatchNorm layers",
+    ),
+    remedy="eval() and no_grad, restore each submodule's mode, a generator for the loader",
+    runs=runs,
+    judge=judge,
+    order=15,
+)

@@ -1,0 +1,151 @@
+"""The gradient that reaches the optimizer is that of the loss."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from codex_audit.proofs.trainer.runs import Faults
+from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.vectors import Vector, likeness, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.proofs.trainer.runs import Result, Run
+    from codex_audit.proofs.trainer.trace import Step, Trace
+    from codex_audit.proofs.trainer.trial import Trial
+
+_STEPS = 3
+_NO_CLIP = 1e6
+_EQUAL = 1e-3  # also in half precision, where a gradient is taken twice through one graph
+_MOST = 256
+
+
+def runs(trial: Trial) -> dict[str, Run] | Skip:
+    """A few steps in which each backward pass is also taken apart from the trainer."""
+    if trial.stepwise:
+        return Skip("no backward pass or optimizer of torch is seen")
+    knobs = {"accumulate": 1, "clip_norm": _NO_CLIP}
+    known = {name: value for name, value in knobs.items() if name in trial.subject.knobs}
+    until = min(trial.steps, _STEPS)
+    run = trial.run(until=until, faults=Faults(own_gradients=True))
+    return {"watched": run.with_knobs(**known)}
+
+
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+    """Compare what the optimizer was given with the gradients of the losses."""
+    result = results["watched"]
+    trace = result.trace
+    steps = [step for step in trace.steps if step.own]
+    if not steps:
+        why = f": {result.failure.message.splitlines()[0]}" if result.failure else ""
+        return Skip(f"the gradient could not be taken apart from the trainer{why}")
+    free = "clip_norm" in trial.subject.knobs
+    ratio = 1.0
+    for place, step in enumerate(steps):
+        wrong = _loss_wrong(step) or _gradient_wrong(trace, steps[: place + 1], free=free)
+        found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
+        ratio = found.ratio if found else ratio
+        if wrong:
+            return Seen(
+                good=False,
+                summary=f"step {step.number}: {wrong}",
+                measured={"first_bad_step": step.number, "ratio": round(ratio, 6)},
+            )
+    return Seen(
+        good=True,
+        summary=(
+            f"in {len(steps)} steps the optimizer was given the gradient of the loss"
+            + (f" (a multiple of {ratio:.4g}: clipped)" if ratio < 1 - _EQUAL else "")
+        ),
+        measured={"steps_compared": len(steps), "ratio": round(ratio, 6)},
+    )
+
+
+def _given(trace: Trace, step: Step) -> Vector:
+    return Vector(step.gradients, trace.file)
+
+
+def _own(trace: Trace, step: Step) -> Vector:
+    return Vector(step.own, trace.file)
+
+
+def _loss_wrong(step: Step) -> str:
+    """Where the model itself returns its mean loss: whether a whole multiple is differentiated."""
+    if len(step.micros) != 1:
+        return ""
+    micro = step.micros[0]
+    if not micro.own_loss or not math.isfinite(micro.own_loss):
+        return ""
+    ratio = micro.loss / (step.scale or 1.0) / micro.own_loss
+    times = whole(ratio, _MOST, _EQUAL)
+    part = whole(1 / ratio, _MOST, _EQUAL) if ratio > 0 else None
+    if times is None and part is None:
+        return ""
+    return (
+        f"the gradient of {ratio:.4g} times the loss that the model returns is taken, with one"
+        " micro-batch a step: look at what scales the loss before backward"
+    )
+
+
+def _gradient_wrong(trace: Trace, steps: list[Step], *, free: bool) -> str:
+    step = steps[-1]
+    found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
+    if found is None:
+        return ""
+    if not found.norm and found.other:
+        return (
+            "the optimizer is given a gradient of zero: it is cleared (zero_grad) between backward"
+            " and step"
+        )
+    if found.apart <= _EQUAL and (abs(found.ratio - 1) <= _EQUAL or (0 < found.ratio < 1)):
+        return "" if not free or found.ratio > 1 - _EQUAL else _multiple(found.ratio)
+    if found.apart <= _EQUAL:
+        return _multiple(found.ratio)
+    if len(steps) > 1 and _older_adds(trace, steps):
+        return (
+            "the optimizer is given this step's gradient on top of those before: zero_grad is not"
+            " called between steps, or not on these parameters"
+        )
+    return (
+        "the gradient given to the optimizer points elsewhere than that of the loss"
+        f" ({found.apart:.0%} of it is something else): look at what changes gradients between"
+        " backward and step"
+    )
+
+
+def _multiple(ratio: float) -> str:
+    return (
+        f"the gradient given to the optimizer is {ratio:.4g} times that of the loss: look at what"
+        " scales gradients between backward and step (unscaling, averaging over ranks, clipping)"
+    )
+
+
+def _older_adds(trace: Trace, steps: list[Step]) -> bool:
+    """Whether what is too much is the gradient that was given before."""
+    last, before = steps[-1], steps[-2]
+    scale = 1 / (last.scale or 1.0)
+    dot = over = 0.0
+    for name in last.gradients:
+        given, own = _given(trace, last).part(name), _own(trace, last).part(name)
+        old = _given(trace, before).part(name)
+        if given is None or old is None:
+            return False
+        own = own if own is not None else [0.0] * len(given)
+        for g, mine, o in zip(given, own, old, strict=True):
+            dot += (g - mine * scale) * o
+            over += o * o
+    return over > 0 and dot / over > 0.5  # noqa: PLR2004 - more of it than of anything else
+
+
+PROOF = TrainerProof(
+    id="first_update",
+    claim="The gradient that reaches the optimizer is that of the loss, no more and no less",
+    why="A gradient that is a multiple, stale or cleared trains otherwise than the log says.",
+    catches=("zero_grad missing or misplaced", "a loss multiplied by the accumulation"),
+    remedy="follow the gradient from backward to step; nothing but clipping may change it",
+    runs=runs,
+    judge=judge,
+    order=10,
+)
