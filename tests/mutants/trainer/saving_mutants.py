@@ -168,6 +168,33 @@ class ComparesSpellings(Plain):
             super().load(directory)
 
 
+class CountsItsOwnOnly(Plain):
+    """Only what this process has saved is counted: with each resume two more stay for ever."""
+
+    CAUGHT_BY, NAMES = "retention", ("resumed", "not counted")
+    SOURCE = "made up, after reports on Lightning's ModelCheckpoint and resumed runs"
+
+    def prune(self, directory):
+        own = self.__dict__.setdefault("own", [])
+        own.append(self.path(directory, self.step))
+        while self.keep and len(own) > self.keep:
+            own.pop(0).unlink()
+
+
+class ClearsWhatItFinds(Plain):
+    """What lies there from a run before is deleted with the first save of a resumed one."""
+
+    CAUGHT_BY, NAMES = "retention", "resumed from is deleted"
+    SOURCE = "made up; save_dir is cleaned at the start of a run"
+
+    def prune(self, directory):
+        own = self.__dict__.setdefault("own", [])
+        own.append(self.path(directory, self.step))
+        for path in self.checkpoints(directory):
+            if path not in (own[-self.keep :] if self.keep else own):
+                path.unlink()
+
+
 class ResumesFromTheOldest(Plain):
     """The first file that is found is loaded, not the newest."""
 

@@ -90,7 +90,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     problem = (
         _newest(trial, results["onward"], saves, begun)
         or _count(trial, results, saves, states, measured)
-        or _going_on(results, states, saves)
+        or _going_on(results, states, saves, measured)
         or _only_one(results, saves)
         or _best(results, saves, measured)
     )
@@ -152,7 +152,10 @@ def _count(
 
 
 def _going_on(
-    results: Mapping[str, Result], states: Mapping[int, State], saves: tuple[int, ...]
+    results: Mapping[str, Result],
+    states: Mapping[int, State],
+    saves: tuple[int, ...],
+    measured: Measured,
 ) -> str:
     """Whether a directory that was used before takes a further save."""
     onward, last = results["onward"], results["last"]
@@ -169,6 +172,19 @@ def _going_on(
         return (
             f"resumed at {saves[-1]} and saved at {step} in that directory, the next resume begins "
             f"{where}: what a used directory holds is taken for newer, or the save is lost"
+        )
+    found = [each for each in (*saves, step) if _holds(last, after[each])]
+    if "kept" not in measured or step not in found:
+        return ""
+    if saves[-1] not in found:
+        return (
+            f"resumed at {saves[-1]} with keep={_KEEP} and saved at {step}, the checkpoint that it "
+            "resumed from is deleted"
+        )
+    if len(found) > max(_KEEP, int(measured["kept"] or 0)):
+        return (
+            f"resumed at {saves[-1]} with keep={_KEEP} and saved at {step}, {len(found)} are kept "
+            f"(steps {_list(found)}): those of the run before are not counted"
         )
     return ""
 
