@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codex_audit.diagnosis import diagnose
 from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import Children
 from codex_audit.proofs.trainer.commands.plan import plan_of
@@ -166,6 +167,7 @@ def test_steps_that_have_no_effect_are_told(children: Children, root: Path) -> N
     (where, failure) = found.failures[0]
     assert where == "runs of 28 and 14 steps"
     assert failure.message.endswith("as many for 14: it ignores {steps}")
+    assert "the option that is given {steps}" in diagnose(failure, root).diagnosis
 
 
 def test_a_command_that_fails_is_captured_with_its_own_exception(

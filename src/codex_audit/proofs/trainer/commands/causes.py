@@ -35,6 +35,7 @@ _COUNTS = re.compile(
 )
 _SHOWN = 4
 _FAR, _BEYOND_NOISE = 3.0, 4.0
+_ENOUGH = 3
 
 
 class Resumed(msgspec.Struct, frozen=True):
@@ -284,6 +285,8 @@ def _near(whole: Written, found: float, wanted: float) -> bool:
 def _told_apart(whole: Written, wanted: float) -> bool:
     """Whether what was learnt is more than how losses differ from one batch to the next."""
     losses = [each.loss for each in whole.losses]
+    if len(losses) < _ENOUGH:
+        return False
     noise = statistics.median(abs(b - a) for a, b in itertools.pairwise(losses))
     return abs(losses[0] - wanted) > _BEYOND_NOISE * noise
 

@@ -26,6 +26,8 @@ _QUIET_PART = 0.3
 def stops(trial: CommandTrial) -> tuple[Stop, ...]:
     """When to kill it: after a checkpoint was written and it trained on, early and late."""
     ran = trial.whole.ran
+    if not ran.versions:
+        return ()
     if not ran.streams:
         return _quiet_stops(trial)
     ends = [*(version.before for version in ran.versions[1:]), len(ran.losses)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,6 +32,8 @@ def _crash_runs(trial: CommandTrial) -> Mapping[str, Asked] | Skip:
     lacking = cannot_resume(trial)
     if lacking is not None:
         return lacking
+    if not hasattr(resource, "prlimit"):
+        return Skip("this system cannot limit the files of a process that runs")
     several = [stop for stop in stops(trial) if stop.version < len(trial.whole.ran.versions)]
     if not several:
         return Skip("it writes no second checkpoint while it is watched")

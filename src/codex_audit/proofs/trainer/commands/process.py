@@ -67,6 +67,7 @@ class Watched:
         offline: bool = False,
     ) -> None:
         self._directory = directory
+        self._offline = offline
         self._glob = checkpoints
         self._reader = Reader(losses, directory)
         self._log = log.open("wb")
@@ -130,7 +131,7 @@ class Watched:
         code = self._process.wait()
         self._look()
         self._reader.finish()
-        if code == NO_NAMESPACE:
+        if code == NO_NAMESPACE and self._offline:
             problem = "the system gives no process a network of its own"
         return Ran(
             exit_code=code,
