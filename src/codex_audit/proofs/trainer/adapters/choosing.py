@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.session import Driver, Session
 
 PACKAGE = "codex_audit.proofs.trainer.adapters"
+
+# What None asks of a setting, as a number that a plain loop can count or compare with.
+_NEVER = {"evaluate_every": 10**9, "save_every": 10**9, "clip_norm": math.inf}
 
 
 def make_driver(factory: Callable[..., Any], name: str, session: Session) -> tuple[str, Driver]:
@@ -41,7 +45,7 @@ def make_driver(factory: Callable[..., Any], name: str, session: Session) -> tup
         with ExitStack() as around:
             for adapter in adapters.values():
                 around.enter_context(adapter.prepare(session))
-            made = call(factory, session)
+            made = call(factory, session, plain="lightning" not in adapters)
             for title, adapter in adapters.items():
                 driver = adapter.adapt(made, factory, session)
                 if driver is not None:
@@ -56,10 +60,18 @@ def make_driver(factory: Callable[..., Any], name: str, session: Session) -> tup
     )
 
 
-def call(factory: Callable[..., Any], session: Session) -> Any:
-    """What the factory makes of seed, device, directory, and those settings that it takes."""
+def call(factory: Callable[..., Any], session: Session, *, plain: bool = False) -> Any:
+    """What the factory makes of seed, device, directory, and those settings that it takes.
+
+    A plain loop asks `step % evaluate_every`: None is for those whose signature knows of it.
+    (Lightning's own settings know None, and refuse intervals beyond an epoch.)
+    """
     taken = knobs_of(factory)
     given = {name: value for name, value in session.knobs.items() if name in taken}
+    if plain:
+        for name in given.keys() & _NEVER.keys():
+            if given[name] is None and not _knows_none(factory, name):
+                given[name] = _NEVER[name]
     if "horizon" in taken:
         given["horizon"] = session.run.horizon
     if "ranks" in taken:
@@ -77,6 +89,12 @@ def knobs_of(factory: Callable[..., Any]) -> frozenset[str]:
         return frozenset()
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return frozenset(each.name for each in parameters[3:] if each.kind not in variadic)
+
+
+def _knows_none(factory: Callable[..., Any], name: str) -> bool:
+    parameter = inspect.signature(factory).parameters[name]
+    told = re.search(r"\b(None|Optional)\b", str(parameter.annotation))
+    return parameter.default is None or told is not None
 
 
 def _adapters(factory: Callable[..., Any]) -> dict[str, ModuleType]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from torch import nn
+from torch import Tensor, nn
 
 from codex_audit.proofs.trainer.adapters.choosing import knobs_of
 from codex_audit.proofs.trainer.subject import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-
-    from torch import Tensor
 
     from codex_audit.proofs.trainer.session import Session
 
@@ -90,16 +89,30 @@ class _Driver:
     def _train(self, done: int, until: int) -> list[float]:
         run, watch = self._session.run, self._session.recorder
         if not run.stepwise and not run.together:
-            return [float(loss) for loss in self._subject.train(until) or ()]
+            return list(_losses(self._subject.train(until)))
         losses: list[float] = []
         for step in range(done + 1, until + 1):
             if run.together:
                 with watch.one_step():
-                    losses += [float(loss) for loss in self._subject.train(step) or ()]
+                    losses += _losses(self._subject.train(step))
                 continue
             watch.begin_step()
-            for loss in self._subject.train(step) or ():
-                losses.append(float(loss))
-                watch.end_step(float(loss))
+            for loss in _losses(self._subject.train(step)):
+                losses.append(loss)
+                watch.end_step(loss)
                 watch.begin_step()
         return losses
+
+
+def _losses(told: object) -> Iterator[float]:
+    """The losses that `train` tells, one a step, as it comes to them.
+
+    Many loops return something else, such as the mean loss or a mapping of metrics. That says
+    nothing of single steps, and is no reason to refuse them.
+    """
+    single = isinstance(told, Tensor) and not told.ndim
+    if single or isinstance(told, Mapping | str) or not isinstance(told, Iterable):
+        return
+    for loss in told:
+        if isinstance(loss, SupportsFloat) and getattr(loss, "ndim", 0) == 0:
+            yield float(loss)

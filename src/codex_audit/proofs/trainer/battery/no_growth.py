@@ -89,7 +89,10 @@ def _hint(steps: Sequence[Step]) -> str:
             f"Python holds {tensors:.2g} tensors more after each step: something collects losses "
             "or outputs; keep numbers (`loss.item()`) or `detach()` what is kept"
         )
-    if _growth([step.heap for step in steps]) >= _BYTES:
+    things = ([step.open_files for step in steps], [step.threads for step in steps])
+    # An open file or a thread has a buffer of its own, which is why memory grows as well.
+    alone = all(_growth(counts) < _THINGS for counts in things)
+    if alone and _growth([step.heap for step in steps]) >= _BYTES:
         return (
             "Python holds no more tensors than before: a loss that is summed up with its graph "
             "(`total += loss`), or a cache outside Python; add `loss.item()` instead"
