@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import torch
 
+from mutants.trainer.careful_saves import InTheBackground
 from mutants.trainer.plain import Plain
 
 
@@ -102,6 +105,17 @@ class PointsBeforeItIsThere(Plain):
 
     def prune(self, directory):
         pass
+
+
+class WritesInPlaceInTheBackground(InTheBackground):
+    """A thread writes under the final name, after `save` has returned."""
+
+    CAUGHT_BY, NAMES = "crash_safe_save", ("complete save", "lost")
+    SOURCE = "made up; asynchronous writers"
+
+    def write_later(self, path, copied):
+        threading.Event().wait(0.02)
+        path.write_bytes(copied.getvalue())
 
 
 class SortsNamesAsTexts(Plain):

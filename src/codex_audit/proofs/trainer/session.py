@@ -130,6 +130,8 @@ class Session:
         started = time.monotonic()
         with killed_by_size(self.run.break_save, number):
             yield where
+            if self.run.break_save and self.run.break_save[0] == number:
+                self._operations.settle()  # the limit holds for a writer in the background too
         save = Save(
             step=step,
             seconds=time.monotonic() - started,
