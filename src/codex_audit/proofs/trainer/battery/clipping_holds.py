@@ -136,5 +136,6 @@ PROOF = TrainerProof(
     remedy="clip_grad_norm_ over all parameters after the last backward and unscale_, before step",
     runs=runs,
     judge=judge,
+    spared=frozenset({"half", "half large"}),
     order=12,
 )
