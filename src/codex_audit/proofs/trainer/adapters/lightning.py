@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LIBRARY = ("lightning.pytorch", "pytorch_lightning")
 
-_KNOBS = {"dropout", "keep", *loaders.KNOBS}
+_KNOBS = {"keep", *loaders.KNOBS}
 _AUTOMATIC = {"accumulate", "clip_norm"}  # what a manual optimization does itself
 _PRECISIONS = {"fp16": "16-mixed", "bf16": "bf16-mixed", "fp32": "32-true"}
 _NEVER = 10**9
@@ -288,11 +288,9 @@ class _Asking:
             setattr(keeper, hook, lambda *_: None)
 
     def on_fit_start(self, trainer: Any, module: Any) -> None:
-        knobs = self._session.knobs
+        del module
         if _several(trainer):  # whose steps max_steps would count, and we do not
             trainer.fit_loop.epoch_loop.max_steps = -1
-        if knobs.get("dropout") is False:
-            _still(module)
         for callback in trainer.callbacks:
             if hasattr(callback, "patience"):
                 callback.patience = _NEVER  # a trial says when a run ends
@@ -390,8 +388,7 @@ def _tell_loaded(trainer: Any, session: Session) -> None:
 
 def _checkpoint(session: Session) -> str | None:
     """What to resume from: the newest, as `ckpt_path="last"` would, of several."""
-    where = session.source
-    found = [] if where is None else list(where.rglob(f"*{_ENDING}"))
+    found = list(session.source.rglob(f"*{_ENDING}")) if session.source else []
     return str(max(found, key=lambda path: path.stat().st_mtime_ns)) if found else None
 
 
@@ -401,13 +398,3 @@ def _cited(module: Any, names: tuple[str, ...]) -> object:
     top = {name.partition(".")[0] for name in LIBRARY}
     own = (f for f in found if str(getattr(f, "__module__", "")).partition(".")[0] not in top)
     return next(own, found[0])
-
-
-def _still(module: nn.Module) -> None:
-    """Turn off every dropout, whether it is a module or a number that a forward reads."""
-    for holder in module.modules():
-        for name, value in list(vars(holder).items()):
-            if "drop" in name and isinstance(value, float):
-                setattr(holder, name, 0.0)
-        if isinstance(holder, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - nothing public
-            holder.p = 0.0
