@@ -26,7 +26,7 @@ class ForgetsMoments(Plain):
 class RetrainsInLoad(Plain):
     """load() reads only how far the run was, and makes the same steps again from the seed."""
 
-    CAUGHT_BY, NAMES = "state_restored", ("seed", "load")
+    CAUGHT_BY, NAMES = "state_restored", "begins anew"
     SOURCE = "made up"
 
     def load(self, directory):

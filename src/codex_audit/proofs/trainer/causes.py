@@ -153,6 +153,11 @@ def _batch_cause(pair: Pair, place: int) -> str:
     sequence = [row for step in left for row in step.indices or ()]
     due = sum(lengths[: pair.skip + place])
     found = _nearest(sequence, rows, due)
+    if found is None and not pair.resumed:
+        return (
+            "the sampler gives another order in the second run: it depends on something that the"
+            " seed does not set (a generator of its own, the order of a set, the clock)"
+        )
     if found is None:
         return (
             f"the sampler gives another order {when}: its permutation is drawn anew; save and"

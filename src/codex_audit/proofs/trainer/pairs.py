@@ -53,7 +53,7 @@ class Pair(msgspec.Struct, frozen=True):
             a = self.one.steps[self.skip + place - 1].after.rng
             b = self.other.steps[place - 1].after.rng
             return frozenset(stream for stream in self.streams if a.get(stream) != b.get(stream))
-        return self.streams - self.restored
+        return self.streams - self.restored if self.resumed else frozenset()
 
 
 def title_of(stream: str) -> str:

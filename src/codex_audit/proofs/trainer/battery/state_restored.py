@@ -40,7 +40,9 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         lost = bisect.lost_state(trace, wanted, resume.result.trace, steps[0])
         made, left = len(steps), trial.steps - resume.point
         if made != left:
-            lost = [f"after loading, {made} steps were made where {left} were left", *lost]
+            again = "; it begins anew instead of going on" if made >= trial.steps else ""
+            words = f"after loading, {made} steps were made where {left} were left{again}"
+            lost = [words, *lost]
         if lost:
             return Seen(
                 good=False,
