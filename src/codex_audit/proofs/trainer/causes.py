@@ -173,6 +173,12 @@ def _batch_cause(pair: Pair, place: int) -> str:
             f"the sampler restarts at the beginning of the first epoch {when}; save and restore"
             " the position in the data"
         )
+    return _moved_cause(pair, place, lengths, due, found)
+
+
+def _moved_cause(pair: Pair, place: int, lengths: list[int], due: int, found: int) -> str:
+    """Why the data goes on elsewhere: at `found` instead of `due`, in samples from the start."""
+    when = "on resume" if pair.resumed else "in the second run"
     epoch = steps_of_epoch(pair.one)
     begun = (pair.skip + place) // epoch * epoch if epoch else 0
     if begun and found == sum(lengths[:begun]):
