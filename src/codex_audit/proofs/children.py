@@ -194,23 +194,27 @@ class Children:
         module: str,
         spec: Mapping[str, Any],
         environment: Mapping[str, str] | None = None,
+        *,
+        turn: int | None = None,
     ) -> None:
         """Start a child called `name`, as soon as fewer than `limit` are running.
 
-        `environment` is added to that of all.
+        `environment` is added to that of all; children of an even and of an odd `turn` have
+        different hash seeds, as those that are started one after the other.
 
         Raises:
             ToolTimeoutError: the time ran out before that.
         """
         while self._running() >= self.limit:
             self._pause(name)
+        turn = len(self._children) if turn is None else turn
         result = self.scratch / f"{name}.json"
         log = self.scratch / f"{name}.log"
         path = self.scratch / f"{name}.spec.json"
         told = {**spec, "root": str(self.root), "result": str(result), "parent": os.getpid()}
         path.write_text(json.dumps(told), encoding="utf-8")
         if self._nurseries:
-            nursery = self._nurseries[len(self._children) % len(self._nurseries)]
+            nursery = self._nurseries[turn % len(self._nurseries)]
             asked = {
                 "module": module,
                 "spec": str(path),

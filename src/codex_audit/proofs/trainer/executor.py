@@ -40,6 +40,7 @@ class Executor:
         self._factory = factory
         self._limit = limit
         self._names: dict[Run, str] = {}
+        self._turns: dict[Run, int] = {}
         self._failed_at: dict[Run, float] = {}
 
     def make(self, runs: Iterable[Run]) -> None:
@@ -123,7 +124,11 @@ class Executor:
         for rank, own in enumerate(self._ranks(run)):
             environment = _of_rank(rank, run.ranks, port) if run.ranks > 1 else {}
             told = {**spec, "trace": str(scratch / f"{own}.trace")}
-            self._children.start(own, MODULE, told, environment)
+            # Of two equal requests each has another hash seed.
+            first = msgspec.structs.replace(run, number=1)
+            turn = self._turns.get(first, self._children.count) + (run.number - 1)
+            self._turns.setdefault(first, turn)
+            self._children.start(own, MODULE, told, environment, turn=turn)
 
     def _collect(self, run: Run, name: str) -> Result:
         code, report = self._children.outcome(name)

@@ -74,7 +74,7 @@ def test_equal_runs_do_not_part() -> None:
         (ORDER[1], "the order of the epoch before"),
         (ORDER[5], "2 samples of the data are skipped"),
         ((4, 3), "the order within the batch"),
-        ((0, 3), "its permutation is drawn anew"),
+        ((0, 4), "its permutation is drawn anew"),
     ],
 )
 def test_another_batch_is_found_in_the_sequence(rows: tuple[int, ...], words: str) -> None:
