@@ -13,7 +13,7 @@ class DrawsBaseSeed(Plain):
     """The evaluation's loader draws its base seed from the global generator."""
 
     CAUGHT_BY, NAMES = "evaluation_leaves_no_trace", ("generator", "base seed")
-    SOURCE = "pytorch/pytorch#11062"
+    SOURCE = "made up"
 
     def held_out(self):
         return DataLoader(self.data, batch_sampler=[[0, 1], [2, 3]], collate_fn=collate)
@@ -40,7 +40,7 @@ class WakesFrozenNorm(Plain):
     """After evaluation train() is called on all, also on what was in evaluation mode on purpose."""
 
     CAUGHT_BY, NAMES = "evaluation_leaves_no_trace", "mode"
-    SOURCE = "Lightning-AI/pytorch-lightning#18930"
+    SOURCE = "made up"
 
     def before_window(self):
         if self.step == 0:

@@ -27,7 +27,7 @@ class MeanOfMeans(Plain):
     """Each micro-batch counts the same, however many tokens it holds."""
 
     CAUGHT_BY, NAMES = "accumulation_equals_large_batch", "tokens"
-    SOURCE = "huggingface/transformers#34191"
+    SOURCE = "made up"
 
     def weigh(self, loss, labels, window):
         return loss / tokens_in(labels) / len(window)
@@ -58,7 +58,7 @@ class LastWindowDividedByK(Plain):
     """The short last window of an epoch is divided by the full number of micro-batches."""
 
     CAUGHT_BY, NAMES = "accumulation_equals_large_batch", "last window"
-    SOURCE = "Lightning-AI/pytorch-lightning#3214"
+    SOURCE = "made up"
 
     def weigh(self, loss, labels, window):
         weighed = super().weigh(loss, labels, window)
@@ -134,7 +134,7 @@ class LossTimesWorld(RandomBlocks):
     """The loss is multiplied by a number of processes that there are not."""
 
     CAUGHT_BY, NAMES = "first_update", "times the loss"
-    SOURCE = "huggingface/transformers#37474, made smaller"
+    SOURCE = "made up"
 
     def train(self, steps):
         self.accumulate, kept = self.accumulate, self.accumulate
@@ -193,7 +193,7 @@ class ClipsBeforeUnscale(Plain):
     """In mixed precision the scaled gradients are clipped, and unscaled afterwards."""
 
     CAUGHT_BY, NAMES = "clipping_holds", "unscale"
-    SOURCE = "pytorch/pytorch#37730, the AMP examples' first warning"
+    SOURCE = "made up"
 
     def update(self):
         self.clip()
@@ -217,7 +217,7 @@ class ClipsByValue(Plain):
     """The setting for the norm is taken as a bound for each number."""
 
     CAUGHT_BY, NAMES = "clipping_holds", "direction"
-    SOURCE = "Lightning-AI/pytorch-lightning#6123, gradient_clip_algorithm"
+    SOURCE = "made up"
 
     def clip(self):
         bound = self.clip_norm / sum(p.numel() for p in self.trained()) ** 0.5

@@ -13,7 +13,7 @@ class DividesByNoTokens(Plain):
     """The mean over a micro-batch's tokens, where one has none that count."""
 
     CAUGHT_BY, NAMES = "loss_finite", "nan"
-    SOURCE = "huggingface/transformers#34198"
+    SOURCE = "made up"
 
     def check(self, loss):
         pass

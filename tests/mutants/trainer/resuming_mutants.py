@@ -56,7 +56,7 @@ class RestartsEpoch(Plain):
     """The place in the epoch is not restored: it begins again."""
 
     CAUGHT_BY, NAMES = "data_order_continues", "position"
-    SOURCE = "huggingface/accelerate#2015, skip_first_batches not called"
+    SOURCE = "made up"
 
     def restore(self, state):
         super().restore(state)
@@ -107,7 +107,7 @@ class NeverSetsEpoch(Plain):
     """After a resume the epoch's number is not set: the first order comes again."""
 
     CAUGHT_BY, NAMES = "resume_bit_exact", "epoch"
-    SOURCE = "Lightning-AI/pytorch-lightning#3466, set_epoch not called"
+    SOURCE = "made up"
 
     def restore(self, state):
         super().restore(state)
