@@ -57,7 +57,7 @@ class DividesTwice(RandomBlocks):
 class LastWindowDividedByK(Plain):
     """The short last window of an epoch is divided by the full number of micro-batches."""
 
-    CAUGHT_BY, NAMES = "accumulation_equals_large_batch", "last window"
+    CAUGHT_BY, NAMES = "last_window_counts", "last window"
     SOURCE = "made up"
 
     def weigh(self, loss, labels, window):
@@ -68,7 +68,7 @@ class LastWindowDividedByK(Plain):
 class LastWindowLost(Plain):
     """The micro-batches left at an epoch's end make no step, and stay in the gradient."""
 
-    CAUGHT_BY, NAMES = "accumulation_equals_large_batch", "last window"
+    CAUGHT_BY, NAMES = "last_window_counts", "last window"
     SOURCE = "huggingface/accelerate#2145, as made up"
 
     def one_step(self, batches):

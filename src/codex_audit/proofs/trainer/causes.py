@@ -140,7 +140,7 @@ def _rng_causes(pair: Pair, place: int, first: Sequence[Differs]) -> list[str]:
     return causes
 
 
-def _batch_cause(pair: Pair, place: int) -> str:  # noqa: PLR0911 - one for each fault
+def _batch_cause(pair: Pair, place: int) -> str:
     """Why another batch came, from where its samples lie in the first run's sequence."""
     left, right = pair.one.steps, pair.other.steps
     rows, wanted = right[place].indices, left[pair.skip + place].indices

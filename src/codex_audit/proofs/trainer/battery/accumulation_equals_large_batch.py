@@ -2,224 +2,50 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from codex_audit.proofs.trainer.runs import Faults
+from codex_audit.proofs.trainer import accumulating
+from codex_audit.proofs.trainer.accumulating import DIVISIONS, runs
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
-from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codex_audit.proofs.trainer.runs import Knob, Result, Run
-    from codex_audit.proofs.trainer.trace import Step, Trace
+    from codex_audit.proofs.trainer.runs import Result
     from codex_audit.proofs.trainer.trial import Trial
-
-# (micro-batches, samples of each): one of them seldom divides an epoch.
-_DIVISIONS = ((4, 1), (3, 2))
-_NO_CLIP = 1e6
-_STEPS = 8
-_EQUAL = 2e-5
-_DRIFTED = 0.02  # Adam makes much of what rounding leaves in a gradient near zero
-_HALF = 0.02  # what reduced precision may do, where the subject cannot be asked for another
-_ASKEW = 0.5
-_ROUGHLY = 0.2
-_BATCH_STATISTICS = "running_mean"
-
-
-class _Wrong(msgspec.Struct, frozen=True):
-    summary: str
-    step: int
-    ratio: float = 1.0
-
-
-def runs(trial: Trial) -> dict[str, Run] | Skip:
-    """Each division beside the same samples in one batch, with nothing drawn at random."""
-    lacks = trial.lacks("accumulate", "batch_size")
-    if lacks is not None:
-        return lacks
-    if trial.stepwise:
-        return Skip("no gradient given to an optimizer is seen")
-    before = trial.straight.trace.steps[0].before
-    if any(_BATCH_STATISTICS in name for name in before.buffers):
-        return Skip("batch normalisation sees the micro-batches, which changes the gradient")
-    calm: dict[str, Knob] = {
-        "clip_norm": _NO_CLIP,
-        "dropout": False,
-        "precision": "fp32",
-        "workers": 0,
-    }
-    known = {name: value for name, value in calm.items() if name in trial.subject.knobs}
-    found = {}
-    for k, b in _DIVISIONS:
-        base = trial.run(until=_until(trial, k * b), faults=Faults(still=True))
-        found[f"{k}x{b}"] = base.with_knobs(**known, accumulate=k, batch_size=b)
-        found[f"1x{k * b}"] = base.with_knobs(**known, accumulate=1, batch_size=k * b)
-    return found
-
-
-def _until(trial: Trial, samples: int) -> int:
-    """Steps until an epoch has ended, if that is known and is soon."""
-    steps = trial.straight.trace.steps[: trial.epoch or 0]
-    rows = sum(len(step.indices or ()) for step in steps)
-    return min(trial.steps, -(-rows // samples) + 1 if rows else _STEPS)
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
-    """Compare the gradients that the optimizer was given, step by step."""
-    compared, worst = 0, 0.0
+    """Compare the gradients that the optimizer was given, up to a window that is too short."""
+    compared, apart = 0, 0.0
     skips = []
-    for k, b in _DIVISIONS:
-        many, one = results[f"{k}x{b}"], results[f"1x{k * b}"]
-        for result in (many, one):
-            if not result.completed:
-                why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
-                return Skip(f"not judged: with other batch sizes a run did not end well: {why}")
-        told = _compare(trial, many.trace, one.trace, k)
-        if isinstance(told, _Wrong):
-            return Seen(
-                good=False,
-                summary=f"{k} micro-batches of {b} against one batch of {k * b}, {told.summary}",
-                measured={"first_bad_step": told.step, "ratio": round(told.ratio, 6)},
-            )
+    for k, b, many, one in accumulating.pairs(results):
+        why = accumulating.why_not(many) or accumulating.why_not(one)
+        if why:
+            return Skip(why)
+        told = accumulating.compare(trial, many.trace, one.trace, k)
         if isinstance(told, Skip):
             skips.append(told)
             continue
-        compared += told[0]
-        worst = max(worst, told[1])
+        wrong = told.wrong
+        if wrong is not None and not wrong.short:
+            return Seen(
+                good=False,
+                summary=f"{k} micro-batches of {b} against one batch of {k * b}, {wrong.summary}",
+                measured={"first_bad_step": wrong.step, "ratio": round(wrong.ratio, 6)},
+            )
+        compared += told.steps
+        apart = max(apart, told.apart)
     if not compared:
         return skips[0] if skips else Skip("no step of both divisions had the same samples")
     return Seen(
         good=True,
         summary=(
-            f"in {compared} steps {' and '.join(f'{k} x {b}' for k, b in _DIVISIONS)} samples give"
-            f" the gradient of one batch (first steps apart by {worst:.1g} of its length)"
+            f"in {compared} steps {' and '.join(f'{k} x {b}' for k, b in DIVISIONS)} samples give"
+            f" the gradient of one batch (first steps apart by {apart:.1g} of its length)"
         ),
-        measured={"steps_compared": compared, "apart": worst},
+        measured={"steps_compared": compared, "apart": apart},
     )
-
-
-def _compare(trial: Trial, many: Trace, one: Trace, k: int) -> tuple[int, float] | _Wrong | Skip:
-    compared, worst = 0, 0.0
-    for a, b in zip(many.steps, one.steps, strict=False):
-        if not compared and not _begin_alike(a, b):
-            return Skip("the weights already differ before the first step of both divisions")
-        if len(a.micros) > k:
-            words = f"step {a.number}: {len(a.micros)} backward passes go into one step of {k}"
-            return _Wrong(
-                f"{words}: the last window of an epoch makes no step, and is dropped or mixed into"
-                " the next; step at the epoch's end too",
-                a.number,
-            )
-        if not _same_samples(a, b):
-            if not compared and len(a.micros) < k:
-                return _Wrong(
-                    f"step {a.number}: it is made after {len(a.micros)} backward passes where"
-                    f" {k} are asked for: a step too early, or `accumulate` is ignored",
-                    a.number,
-                )
-            break
-        found = likeness(Vector(a.gradients, many.file), Vector(b.gradients, one.file))
-        if found is None:
-            return Skip("the gradients were not kept or are not finite")
-        wrong = _judge_step(trial, many, a, b, found, k, first=not compared)
-        if wrong is not None:
-            return wrong
-        if not compared:
-            worst = max(abs(found.ratio - 1), found.apart)
-        compared += 1
-    return compared, worst
-
-
-def _begin_alike(a: Step, b: Step) -> bool:
-    one, other = a.before.parameters, b.before.parameters
-    return one.keys() == other.keys() and all(one[n].same_as(other[n]) for n in one)
-
-
-def _same_samples(a: Step, b: Step) -> bool:
-    """Whether both steps had the same; where nobody tells, the gradients will."""
-    if a.indices is None or b.indices is None:
-        return True
-    return sorted(a.indices) == sorted(b.indices)
-
-
-def _judge_step(
-    trial: Trial, many: Trace, a: Step, b: Step, found: Likeness, k: int, *, first: bool
-) -> _Wrong | Skip | None:
-    if found.equal(_EQUAL if first else _DRIFTED) or (not found.norm and not found.other):
-        return None
-    if found.apart <= _ASKEW:
-        named = _multiple(found, len(a.micros), k)
-        if named:
-            return _Wrong(f"step {a.number}: {named}", a.number, found.ratio)
-    known = a.indices is not None and b.indices is not None
-    if not first:
-        # Weights have drifted apart by now: only a multiple is certain.
-        return None
-    exact = "precision" in trial.subject.knobs
-    if not exact and found.equal(_HALF):
-        return Skip(
-            f"the gradients differ by {max(abs(found.ratio - 1), found.apart):.1g}, which reduced"
-            " precision would do as well; give the factory a `precision`"
-        )
-    if not known or ("dropout" not in trial.subject.knobs and _draws(many)):
-        return Skip(
-            "what the model is given is drawn at random for each micro-batch, so that the two"
-            " cannot be compared; give the factory a `dropout` that turns all of it off"
-        )
-    return _Wrong(f"step {a.number}: {_uneven(found, a, b)}", a.number, found.ratio)
-
-
-def _multiple(found: Likeness, made: int, k: int) -> str:
-    """The fault where the gradient is a multiple by a number of micro-batches."""
-    times, part = whole(found.ratio, k), whole(1 / found.ratio, k * k) if found.ratio > 0 else None
-    words = f"the gradient is {found.ratio:.3g} times that of the large batch"
-    if times is not None and times == made:
-        return f"{words}: it is not divided by the number of micro-batches, {made}"
-    short = abs(found.ratio - made / k) <= _HALF * made / k
-    if made < k and short:
-        return (
-            f"{words}: the last window of the epoch has {made} micro-batches and is divided by {k};"
-            " divide by the number that it has"
-        )
-    if part is not None and part in {made, made * made, k}:
-        return f"{words}: it is divided by the number of micro-batches once too often"
-    if times is not None:
-        return f"{words}, with {made} micro-batches: look at what it is divided by"
-    return ""
-
-
-def _uneven(found: Likeness, a: Step, b: Step) -> str:
-    scale_a, scale_b = a.scale or 1.0, b.scale or 1.0
-    sums = (a.loss / scale_a, b.loss / scale_b)
-    agree = abs(sums[0] - sums[1]) <= 1e-4 * abs(sums[1])
-    words = f"the gradient is another ({found.apart:.2g} of its length, {found.ratio:.4g} times)"
-    made = len(a.micros)
-    if made > 1 and sums[1] and abs(sums[0] / sums[1] / made - 1) <= _ROUGHLY:
-        return (
-            f"{words}, and so are the losses: they are not divided by the number of micro-batches,"
-            f" {made}; divide by the tokens of the whole window, which are unequal besides"
-        )
-    if agree:
-        return (
-            f"{words} though the losses add up to the same {sums[1]:.6g}: a part of the window's"
-            " gradient is lost or scaled after backward (zero_grad between micro-batches, a step"
-            " too early, a gradient that is not synchronised)"
-        )
-    return (
-        f"{words}, and the losses add up to {sums[0]:.6g} instead of {sums[1]:.6g}: micro-batches"
-        " are weighted equally though they hold unequal numbers of tokens; divide the sum over the"
-        " window by the window's number of tokens"
-    )
-
-
-def _draws(trace: Trace) -> bool:
-    """Whether a global generator moves from step to step though dropout is still."""
-    states = [step.after.rng for step in trace.steps]
-    return any(a != b for a, b in pairwise(states))
 
 
 PROOF = TrainerProof(
@@ -229,7 +55,6 @@ PROOF = TrainerProof(
     catches=(
         "transformers 4.47.0 did not divide the loss of a plain model: k times the gradient",
         "a mean of means where micro-batches hold unequal numbers of tokens",
-        "a short last window that is divided by k, or makes no step",
     ),
     remedy="divide the sum of losses over the window by its number of tokens or samples",
     runs=runs,

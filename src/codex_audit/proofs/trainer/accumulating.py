@@ -1,0 +1,229 @@
+"""Micro-batches beside one large batch of the same samples: the runs, and how steps compare.
+
+The last window of an epoch may be shorter; that it is weighed rightly is a claim of its own.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from codex_audit.proofs.trainer.runs import Faults
+from codex_audit.proofs.trainer.trial import Skip
+from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codex_audit.proofs.trainer.runs import Knob, Result, Run
+    from codex_audit.proofs.trainer.trace import Step, Trace
+    from codex_audit.proofs.trainer.trial import Trial
+
+# (micro-batches, samples of each): one of them seldom divides an epoch.
+DIVISIONS = ((4, 1), (3, 2))
+_NO_CLIP = 1e6
+_STEPS = 8
+_EQUAL = 2e-5
+_DRIFTED = 0.02  # Adam makes much of what rounding leaves in a gradient near zero
+_HALF = 0.02  # what reduced precision may do, where the subject cannot be asked for another
+_ASKEW = 0.5
+_ROUGHLY = 0.2
+_BATCH_STATISTICS = "running_mean"
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """The first step that does not agree; `short` if it is that of a shorter window."""
+
+    summary: str
+    step: int
+    ratio: float = 1.0
+    short: bool = False
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What two runs came to.
+
+    Attributes:
+        steps: how many agree, up to the first that does not.
+        short: of them those of shorter windows.
+        apart: how far the first steps are, in lengths of the gradient.
+        wrong: the first that does not, if there is one.
+    """
+
+    steps: int = 0
+    short: int = 0
+    apart: float = 0.0
+    wrong: Wrong | None = None
+
+
+def runs(trial: Trial) -> dict[str, Run] | Skip:
+    """Each division beside the same samples in one batch, with nothing drawn at random."""
+    lacks = trial.lacks("accumulate", "batch_size")
+    if lacks is not None:
+        return lacks
+    if trial.stepwise:
+        return Skip("no gradient given to an optimizer is seen")
+    before = trial.straight.trace.steps[0].before
+    if any(_BATCH_STATISTICS in name for name in before.buffers):
+        return Skip("batch normalisation sees the micro-batches, which changes the gradient")
+    calm: dict[str, Knob] = {
+        "clip_norm": _NO_CLIP,
+        "dropout": False,
+        "precision": "fp32",
+        "workers": 0,
+    }
+    known = {name: value for name, value in calm.items() if name in trial.subject.knobs}
+    found = {}
+    for k, b in DIVISIONS:
+        base = trial.run(until=_until(trial, k * b), faults=Faults(still=True))
+        found[f"{k}x{b}"] = base.with_knobs(**known, accumulate=k, batch_size=b)
+        found[f"1x{k * b}"] = base.with_knobs(**known, accumulate=1, batch_size=k * b)
+    return found
+
+
+def _until(trial: Trial, samples: int) -> int:
+    """Steps until an epoch has ended, if that is known and is soon."""
+    steps = trial.straight.trace.steps[: trial.epoch or 0]
+    rows = sum(len(step.indices or ()) for step in steps)
+    return min(trial.steps, -(-rows // samples) + 1 if rows else _STEPS)
+
+
+def pairs(results: Mapping[str, Result]) -> list[tuple[int, int, Result, Result]]:
+    """Micro-batches, samples of each, the run so divided, and the one that is not."""
+    return [(k, b, results[f"{k}x{b}"], results[f"1x{k * b}"]) for k, b in DIVISIONS]
+
+
+def why_not(result: Result) -> str:
+    """Why a run cannot be compared; "" if it can."""
+    if result.completed:
+        return ""
+    why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
+    return f"not judged: with other batch sizes a run did not end well: {why}"
+
+
+def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
+    """Step by step, the gradients that the optimizer was given, up to the first that is wrong."""
+    steps, short, apart = 0, 0, 0.0
+    for a, b in zip(many.steps, one.steps, strict=False):
+        if not steps and not _begin_alike(a, b):
+            return Skip("the weights already differ before the first step of both divisions")
+        if len(a.micros) > k:
+            words = (
+                f"step {a.number}: {len(a.micros)} backward passes go into one step of {k}: the"
+                " last window of an epoch makes no step, and is dropped or mixed into the next;"
+                " step at the epoch's end too"
+            )
+            return Compared(steps, short, apart, Wrong(words, a.number, short=True))
+        if not _same_samples(a, b):
+            if steps or len(a.micros) >= k:
+                break
+            words = (
+                f"step {a.number}: it is made after {len(a.micros)} backward passes where {k} are"
+                " asked for: a step too early, or `accumulate` is ignored"
+            )
+            return Compared(steps, short, apart, Wrong(words, a.number))
+        found = likeness(Vector(a.gradients, many.file), Vector(b.gradients, one.file))
+        if found is None:
+            return Skip("the gradients were not kept or are not finite")
+        wrong = _judge_step(trial, many, a, b, found, k, first=not steps)
+        if isinstance(wrong, Skip):
+            return wrong
+        if wrong is not None:
+            return Compared(steps, short, apart, wrong)
+        if not steps:
+            apart = max(abs(found.ratio - 1), found.apart)
+        steps += 1
+        short += len(a.micros) < k
+    return Compared(steps, short, apart)
+
+
+def _begin_alike(a: Step, b: Step) -> bool:
+    one, other = a.before.parameters, b.before.parameters
+    return one.keys() == other.keys() and all(one[n].same_as(other[n]) for n in one)
+
+
+def _same_samples(a: Step, b: Step) -> bool:
+    """Whether both steps had the same; where nobody tells, the gradients will."""
+    if a.indices is None or b.indices is None:
+        return True
+    return sorted(a.indices) == sorted(b.indices)
+
+
+def _judge_step(
+    trial: Trial, many: Trace, a: Step, b: Step, found: Likeness, k: int, *, first: bool
+) -> Wrong | Skip | None:
+    if found.equal(_EQUAL if first else _DRIFTED) or (not found.norm and not found.other):
+        return None
+    if found.apart <= _ASKEW:
+        named = _multiple(found, len(a.micros), k)
+        if named:
+            return Wrong(
+                f"step {a.number}: {named}", a.number, found.ratio, short=len(a.micros) < k
+            )
+    known = a.indices is not None and b.indices is not None
+    if not first:
+        # Weights have drifted apart by now: only a multiple is certain.
+        return None
+    exact = "precision" in trial.subject.knobs
+    if not exact and found.equal(_HALF):
+        return Skip(
+            f"the gradients differ by {max(abs(found.ratio - 1), found.apart):.1g}, which reduced"
+            " precision would do as well; give the factory a `precision`"
+        )
+    if not known or ("dropout" not in trial.subject.knobs and _draws(many)):
+        return Skip(
+            "what the model is given is drawn at random for each micro-batch, so that the two"
+            " cannot be compared; give the factory a `dropout` that turns all of it off"
+        )
+    return Wrong(f"step {a.number}: {_uneven(found, a, b)}", a.number, found.ratio)
+
+
+def _multiple(found: Likeness, made: int, k: int) -> str:
+    """The fault where the gradient is a multiple by a number of micro-batches."""
+    times, part = whole(found.ratio, k), whole(1 / found.ratio, k * k) if found.ratio > 0 else None
+    words = f"the gradient is {found.ratio:.3g} times that of the large batch"
+    if times is not None and times == made:
+        return f"{words}: it is not divided by the number of micro-batches, {made}"
+    short = abs(found.ratio - made / k) <= _HALF * made / k
+    if made < k and short:
+        return (
+            f"{words}: the last window of the epoch has {made} micro-batches and is divided by {k};"
+            " divide by the number that it has"
+        )
+    if part is not None and part in {made, made * made, k}:
+        return f"{words}: it is divided by the number of micro-batches once too often"
+    if times is not None:
+        return f"{words}, with {made} micro-batches: look at what it is divided by"
+    return ""
+
+
+def _uneven(found: Likeness, a: Step, b: Step) -> str:
+    scale_a, scale_b = a.scale or 1.0, b.scale or 1.0
+    sums = (a.loss / scale_a, b.loss / scale_b)
+    agree = abs(sums[0] - sums[1]) <= 1e-4 * abs(sums[1])
+    words = f"the gradient is another ({found.apart:.2g} of its length, {found.ratio:.4g} times)"
+    made = len(a.micros)
+    if made > 1 and sums[1] and abs(sums[0] / sums[1] / made - 1) <= _ROUGHLY:
+        return (
+            f"{words}, and so are the losses: they are not divided by the number of micro-batches,"
+            f" {made}; divide by the tokens of the whole window, which are unequal besides"
+        )
+    if agree:
+        return (
+            f"{words} though the losses add up to the same {sums[1]:.6g}: a part of the window's"
+            " gradient is lost or scaled after backward (zero_grad between micro-batches, a step"
+            " too early, a gradient that is not synchronised)"
+        )
+    return (
+        f"{words}, and the losses add up to {sums[0]:.6g} instead of {sums[1]:.6g}: micro-batches"
+        " are weighted equally though they hold unequal numbers of tokens; divide the sum over the"
+        " window by the window's number of tokens"
+    )
+
+
+def _draws(trace: Trace) -> bool:
+    """Whether a global generator moves from step to step though dropout is still."""
+    states = [step.after.rng for step in trace.steps]
+    return any(a != b for a, b in pairwise(states))
