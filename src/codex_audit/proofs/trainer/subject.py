@@ -9,10 +9,12 @@ In `pyproject.toml`:
 or what an adapter knows, such as a `transformers.Trainer`. It seeds whatever draws random
 numbers, with `seed`; it is called anew in every process, also in the one that resumes.
 
-Each further parameter that it has, by one of these names, lets a proof try that setting:
-`accumulate` (micro-batches a step), `batch_size` (samples a micro-batch), `workers` (of the
-loader), `clip_norm`, `evaluate_every` and `save_every` (steps), `keep` (checkpoints), `precision`
-("fp32", "bf16", "fp16"), and `horizon`, the steps that the schedule should be planned for.
+Each further parameter that it has, by a name of the table in `docs/trainers.md`, lets a proof
+try that setting: `accumulate` (micro-batches a step), `batch_size` (samples a micro-batch),
+`workers` (of the loader), `clip_norm`, `dropout` (False: nothing random in the pass), `one_batch`
+(True: the first batch again and again), `evaluate_every` and `save_every` (steps), `keep`
+(checkpoints), `keep_best`, `precision` ("fp32", "bf16", "fp16"), `ranks`, and `horizon`, the steps
+that the schedule should be planned for.
 """
 
 from __future__ import annotations
