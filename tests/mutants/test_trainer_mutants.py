@@ -9,7 +9,7 @@ import pytest
 from codex_audit.outcome import Verdict
 from codex_audit.proofs.nursery import FIRST
 from codex_audit.proofs.trainer.smoke import all_proofs
-from mutants.trainer_corpus import Entry, children, good_subjects, mutants, try_entry
+from mutants.trainer_corpus import COSTLY, Entry, children, good_subjects, mutants, try_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,16 +41,18 @@ def test_the_mutant_is_caught(where: Children, entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", named(good_subjects()))
 def test_no_proof_fails_on_a_good_subject(where: Children, entry: Entry) -> None:
-    tried = try_entry(where, entry)
+    # The table has all on each; here those that kill dozens of runs are tried on the plainest.
+    proofs = set(all_proofs()) - (set() if entry.name == "Plain" else COSTLY)
+    tried = try_entry(where, entry, sorted(proofs))
     assert not tried.failures, tried.failures
-    assert {check.id for check in tried.checks} == set(all_proofs())
+    assert {check.id for check in tried.checks} == proofs
     bad = [
         f"{check.id}: {check.summary}"
         for check in tried.checks
         if check.verdict not in {Verdict.PASS, Verdict.SKIP}
     ]
     assert not bad
-    assert sum(check.verdict is Verdict.PASS for check in tried.checks) >= len(all_proofs()) // 3
+    assert sum(check.verdict is Verdict.PASS for check in tried.checks) >= len(proofs) // 3
 
 
 def test_every_proof_has_a_mutant() -> None:
