@@ -10,7 +10,7 @@ from mutants.trainer.plain import Model, Plain
 class NeverChecksTheLoss(Plain):
     """A NaN goes straight into the weights."""
 
-    CAUGHT_BY, NAMES = "non_finite_noticed", "goes into the weights"
+    CAUGHT_BY, NAMES = "non_finite_noticed", "unnoticed"
     SOURCE = "made up"
 
     def check(self, loss):
@@ -20,7 +20,7 @@ class NeverChecksTheLoss(Plain):
 class ChecksWhatItLogs(Plain):
     """The check is of the logged number, from which NaN is filtered."""
 
-    CAUGHT_BY, NAMES = "non_finite_noticed", "goes into the weights"
+    CAUGHT_BY, NAMES = "non_finite_noticed", "unnoticed"
     SOURCE = "transformers: logging_nan_inf_filter logs 0.0 where the loss is NaN"
 
     def check(self, loss):

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -170,7 +169,7 @@ class ReferenceSubject:
     def load(self, directory: Path) -> None:
         """Go on from the newest checkpoint below `directory`."""
         found = self.trainer.load(self._store(directory))
-        average = safetensors.load_file(found.path / _AVERAGE)
+        average = _safetensors().load_file(found.path / _AVERAGE)
         self._average = {name: tensor.to(self._device) for name, tensor in average.items()}
 
     def evaluate(self) -> float:
@@ -204,7 +203,7 @@ class ReferenceSubject:
                 directory,
                 keep_last=self._settings.keep,
                 metric="eval_loss" if self._settings.keep_best else None,
-                attach={_AVERAGE: lambda path: safetensors.save_file(self._average, path)},
+                attach={_AVERAGE: lambda path: _safetensors().save_file(self._average, path)},
             )
         return self._stores[directory]
 
@@ -253,3 +252,8 @@ def create(  # noqa: PLR0913 - each parameter is a setting that proofs may ask f
         ranks=ranks,
     )
     return ReferenceSubject(seed, device, settings)
+
+
+def _safetensors() -> Any:
+    """Imported late: it would be the first to fail where a directory shadows torch."""
+    return importlib.import_module("safetensors.torch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import pickle
+import pickle  # nosec B403 - it is what is tried
 from functools import partial
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds, one_line
