@@ -80,7 +80,7 @@ class KeepsAverageIn(Plain):
     """The average of the weights is swapped in for evaluation and not out again."""
 
     CAUGHT_BY, NAMES = "evaluation_leaves_no_trace", ("weights", "average")
-    SOURCE = "fadel/pytorch_ema#3, as made up"
+    SOURCE = "made up"
 
     def evaluate(self):
         with torch.no_grad():

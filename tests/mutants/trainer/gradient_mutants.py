@@ -37,7 +37,7 @@ class DividesTwice(RandomBlocks):
     """The loss is divided twice, by the model's caller and before backward."""
 
     CAUGHT_BY, NAMES = "accumulation_equals_large_batch", "once too often"
-    SOURCE = "made up, as huggingface/transformers#37766"
+    SOURCE = "made up"
 
     def train(self, steps):
         original = self.model.forward
@@ -69,7 +69,7 @@ class LastWindowLost(Plain):
     """The micro-batches left at an epoch's end make no step, and stay in the gradient."""
 
     CAUGHT_BY, NAMES = "last_window_counts", "last window"
-    SOURCE = "huggingface/accelerate#2145, as made up"
+    SOURCE = "made up"
 
     def one_step(self, batches):
         if len(batches) < self.accumulate:

@@ -42,7 +42,7 @@ class TrainsCopy(Plain):
     """The optimizer was made of a model that was replaced afterwards."""
 
     CAUGHT_BY, NAMES = "every_parameter_learns", "no optimizer"
-    SOURCE = "pytorch/pytorch#7844, model.to() after the optimizer; made up"
+    SOURCE = "made up"
 
     def __init__(self, seed, device, directory, **knobs):
         super().__init__(seed, device, directory, **knobs)
@@ -141,7 +141,7 @@ class ScheduleIsOver(PlainLoop):
     """A schedule that counts another unit has come to zero after a few steps."""
 
     CAUGHT_BY, NAMES = "overfits_one_batch", "learning rate"
-    SOURCE = "huggingface/accelerate#2142, the scheduler steps once a process; made up"
+    SOURCE = "made up"
 
     def __init__(self, seed, device, directory):
         super().__init__(seed, device, directory)

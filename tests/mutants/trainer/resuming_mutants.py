@@ -16,7 +16,7 @@ class ForgetsMoments(Plain):
     """The optimizer is saved and not loaded."""
 
     CAUGHT_BY, NAMES = "state_restored", "optimizer"
-    SOURCE = "karpathy/nanoGPT#74, as made up"
+    SOURCE = "made up"
 
     def restore(self, state):
         state["optimizer"]["state"] = {}
@@ -67,7 +67,7 @@ class CountsAhead(Plain):
     """Batches fetched ahead count as consumed: a resume skips one."""
 
     CAUGHT_BY, NAMES = "resume_bit_exact", "skipped"
-    SOURCE = "Lightning-AI/pytorch-lightning#19371, as made up"
+    SOURCE = "made up"
 
     def collect(self):
         state = super().collect()
@@ -92,7 +92,7 @@ class ForgetsShuffler(Plain):
     """The loader draws each epoch's order from a generator that is not saved."""
 
     CAUGHT_BY, NAMES = "resume_bit_exact", "permutation"
-    SOURCE = "pytorch/pytorch#36650, as made up"
+    SOURCE = "made up"
 
     def permutation(self, epoch):
         if not hasattr(self, "shuffler"):
@@ -118,7 +118,7 @@ class ForgetsStream(Streaming):
     """The stream begins again, though its state was saved."""
 
     CAUGHT_BY, NAMES = "data_order_continues", "other content"
-    SOURCE = "huggingface/datasets#5984, as made up"
+    SOURCE = "made up"
 
     def load(self, directory):
         super().load(directory)
