@@ -9,7 +9,6 @@ Opt-in: each release is installed by uv into an environment of its own under `--
 
     title, reference       what the bug is, and where it was published
     gate, check            what must refute it
-    arguments              of the gate, a list, optional
     word                   must occur in the summary of the refuted check
     affected, fixed        lists of requirements, one environment each
     settings               a table, written as [tool.codex-audit.TABLE]
