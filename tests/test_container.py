@@ -1,6 +1,6 @@
 """The image: linted, and buildable from what its build context holds.
 
-No container engine is needed, so none builds the image here: what its steps do is done without.
+No container engine is needed: what the steps of a build do is done without.
 """
 
 from __future__ import annotations

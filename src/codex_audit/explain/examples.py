@@ -24,7 +24,12 @@ def example(capability: str, criterion: str, kind: str) -> Example | None:
     for place in PLACES:
         tree = place / capability / criterion / kind
         if tree.is_dir():
-            paths = sorted(path for path in tree.rglob("*") if path.is_file())
+            # An installer compiles every module it installs, those of the examples too.
+            paths = sorted(
+                path
+                for path in tree.rglob("*")
+                if path.is_file() and "__pycache__" not in path.parts
+            )
             return Example(
                 {
                     path.relative_to(tree).as_posix(): path.read_text(encoding="utf-8")
