@@ -12,6 +12,9 @@ _NAMED = re.compile(
     r"(?:^|\| |\n)\s*(?:E\s+)?(?:[a-zA-Z_]\w*\.)*"
     r"([A-Z]\w*(?:Error|Exception|NotFound)): ([^|\n]+)"
 )
+# What torch puts before the exception of a loader's worker, with that one's own traceback.
+_ELSEWHERE = re.compile(r"\.?\nOriginal Traceback \(most recent call last\):\n.*\n", re.DOTALL)
+_LONG = 240  # characters of a message that are shown within a sentence
 _WRAPPERS = frozenset({"ToolCrashedError", "CalledProcessError", "RuntimeError"})
 
 
@@ -26,7 +29,16 @@ class Failure(msgspec.Struct, frozen=True):
     def of(cls, error: BaseException) -> Failure:
         """The failure that `error` is."""
         text = "".join(traceback_module.format_exception(error))
-        return cls(type(error).__name__, str(error) or type(error).__name__, text)
+        message = _ELSEWHERE.sub(": ", str(error).rstrip())
+        return cls(type(error).__name__, message or type(error).__name__, text)
+
+    @property
+    def shown(self) -> str:
+        """It in a few words, to stand within a sentence: its type, and what it says if anything."""
+        line = (self.message.strip() or self.type).splitlines()[0]
+        if line == self.type:
+            return f"{self.type} (no message)"
+        return f"{self.type}: {line[:_LONG]}{' ...' if len(line) > _LONG else ''}"
 
     def innermost(self) -> Failure:
         """The failure inside a tool's last words, where this one only wraps them."""

@@ -130,11 +130,8 @@ def _resume(
     trial: Trial, point: int, where: str, result: Result, saved: Mapping[str, str]
 ) -> Resume:
     compared = min(len(result.trace.steps), trial.steps - point)
-    if result.failure is not None:
-        problem = f"it ended with {result.failure.type}: {result.failure.message.splitlines()[0]}"
-        return Resume(point, where, problem, compared, result)
-    if result.exit_code:
-        return Resume(point, where, f"it ended with code {result.exit_code}", compared, result)
+    if result.failure is not None or result.exit_code:
+        return Resume(point, where, f"it {result.ending}", compared, result)
     pair = Pair(
         trial.straight.trace,
         result.trace,

@@ -9,7 +9,6 @@ from codex_audit.outcome import Evidence
 from codex_audit.proofs.trainer.trace import State, Trace
 
 SEED, OTHER_SEED = 1234, 4321
-_LONG = 240
 
 Knob = int | float | bool | str | None
 
@@ -187,10 +186,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def ending(self) -> str:
         """How it ended, to follow "the run"."""
         if self.failure is not None:
-            words = (self.failure.message.strip() or "no message").splitlines()[0]
-            if len(words) > _LONG:
-                words = words[:_LONG] + " ..."
-            return f"ended with {self.failure.type}: {words}"
+            return f"ended with {self.failure.shown}"
         if self.exit_code < 0:
             return f"was killed by signal {-self.exit_code}"
         return f"ended with code {self.exit_code}" if self.exit_code else "came to its end"
