@@ -46,16 +46,16 @@ def process_group() -> Iterator[torch.device]:
 
     NCCL where there is CUDA, gloo elsewhere. Without torchrun there is nothing to join.
     """
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else None
-    if device is not None:
+    device, backend = torch.device("cpu"), "gloo"
+    if torch.cuda.is_available():
+        device, backend = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))), "nccl"
         torch.cuda.set_device(device)
     if "RANK" not in os.environ:
-        yield device or torch.device("cpu")
+        yield device
         return
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group(backend)
     try:
-        yield device or torch.device("cpu")
+        yield device
     finally:
         dist.destroy_process_group()
 
@@ -102,9 +102,7 @@ class Ranks:
 
     def sum(self, *numbers: float) -> tuple[float, ...]:
         """Each number summed over ranks."""
-        if self.world == 1:
-            return numbers
-        return self._reduce(numbers, dist.ReduceOp.SUM)
+        return numbers if self.world == 1 else self._reduce(numbers, dist.ReduceOp.SUM)
 
     def largest(self, number: int, batches: int) -> float:
         """The largest `number` of all ranks.
