@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codex_ml.errors import exit_code
 from codex_ml.evaluation.bootstrap import Resampling
 from codex_ml.evaluation.harness import (
     evaluate,
@@ -18,9 +19,8 @@ from codex_ml.evaluation.harness import (
     summary,
 )
 from codex_ml.evaluation.models import load_model
-from codex_ml.evaluation.tasks import EvaluationError, read_task
+from codex_ml.evaluation.tasks import read_task
 from codex_ml.evaluation.thresholds import Threshold
-from codex_ml.shards import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,25 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         how = Resampling(
-            method=options.interval,
-            confidence=options.confidence,
-            resamples=options.resamples,
-            seed=options.seed,
+            confidence=options.confidence, resamples=options.resamples, seed=options.seed
         )
     except ValueError as error:
         parser.error(str(error))
-    try:
+
+    def run() -> int:
         results = _results(options, how)
         if options.out:
             save_evaluation(results, options.out)
-    except (EvaluationError, ManifestError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    print(summary(results))
-    return 0 if results["passed"] else 1
+        print(summary(results))
+        return 0 if results["passed"] else 1
+
+    return exit_code(run)
 
 
 def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
@@ -90,7 +84,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="'METRIC[.low|.high] >= NUMBER'",
         help="what has to hold for exit code 0; may be repeated",
     )
-    add("--interval", choices=("percentile", "bca"), default="percentile")
     add("--confidence", type=float, default=0.95)
     add("--resamples", type=int, default=1000)
     add("--seed", type=int, default=0)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from codex_ml.evaluation.harness import Predict
+    from codex_ml.evaluation.models import Predict
     from codex_ml.tokenization.protocol import Tokenizer
 
 

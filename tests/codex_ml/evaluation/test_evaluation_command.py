@@ -62,7 +62,7 @@ def test_a_threshold_sets_the_exit_code_without_loading_torch(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--task", "task.toml", "--predictions", "p.jsonl", "--out", "out/results.json")
-    done = command(*arguments, "--threshold", "accuracy >= 0.9", "--interval", "bca")
+    done = command(*arguments, "--threshold", "accuracy >= 0.9")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert (lines[0], lines[-1]) == ("small: 30 examples", "False")  # no torch for predictions
@@ -93,8 +93,8 @@ def test_a_trained_model_is_loaded_and_its_predictions_kept(directory: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--task", "none.toml"], "error: none.toml: cannot be read (No such file"),
-        (["--predictions", "none.jsonl"], "error: none.jsonl: cannot be read"),
+        (["--task", "none.toml"], "error: none.toml: No such file or directory"),
+        (["--predictions", "none.jsonl"], "error: none.jsonl: No such file or directory"),
         (["--predictions", "task.toml"], "error: task.toml: its rows cannot be read"),
         (["--out", "p.jsonl/results.json"], "error: p.jsonl: "),
         (["--model", "my_model"], "error: --model my_model: write it as package.module:factory"),
