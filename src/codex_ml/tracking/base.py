@@ -23,7 +23,11 @@ class Tracker(Protocol):
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record what was measured at `step`, an optimizer step; steps may come in any order."""
+        """Record what was measured at `step`, an optimizer step; steps may come in any order.
+
+        Raises:
+            TypeError: a value is no number.
+        """
         ...
 
     def close(self, *, failed: bool = False) -> None:

@@ -51,12 +51,10 @@ class MlflowTracker(Tracker):
             # Otherwise artifacts go to wherever the process was started.
             artifacts = (directory / "artifacts").resolve().as_uri()
         self._client: Any = mlflow.MlflowClient(tracking_uri=uri)
-        found = self._client.get_experiment_by_name(experiment)
-        number = (
-            self._client.create_experiment(experiment, artifact_location=artifacts)
-            if found is None
-            else found.experiment_id
-        )
+        if found := self._client.get_experiment_by_name(experiment):
+            number = found.experiment_id
+        else:
+            number = self._client.create_experiment(experiment, artifact_location=artifacts)
         self._run = self._client.create_run(number, run_name=directory.name).info.run_id
         self._metrics: list[Any] = []
         self._flushed = time.monotonic()
@@ -69,27 +67,19 @@ class MlflowTracker(Tracker):
         self._client.log_dict(self._run, values, "params.json")
         if commit := values.get("git_commit"):
             self._client.set_tag(self._run, "mlflow.source.git.commit", commit)
-        short = [
-            self._entities.Param(name, text)
-            for name, text in _flat(values)
-            if len(text) <= _LONGEST_PARAMETER
-        ]
-        for start in range(0, len(short), _PARAMETERS_AT_ONCE):
-            self._client.log_batch(self._run, params=short[start : start + _PARAMETERS_AT_ONCE])
+        flat = [(name, text) for name, text in _flat(values) if len(text) <= _LONGEST_PARAMETER]
+        for some in _parts([self._entities.Param(*each) for each in flat], _PARAMETERS_AT_ONCE):
+            self._client.log_batch(self._run, params=some)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record `metrics` at `step`."""
         now = int(time.time() * 1000)
-        self._metrics += [
-            self._entities.Metric(name, value, now, step)
-            for name, value in numbers(metrics).items()
-        ]
+        given = numbers(metrics).items()
+        self._metrics += [self._entities.Metric(name, value, now, step) for name, value in given]
         full = len(self._metrics) >= _METRICS_AT_ONCE
         if full or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
 
     def close(self, *, failed: bool = False) -> None:
-        """Write what is left and end the run as FINISHED or FAILED."""
         if self._closed:
             return
         self._closed = True
@@ -97,11 +87,14 @@ class MlflowTracker(Tracker):
         self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
 
     def _flush(self) -> None:
-        for start in range(0, len(self._metrics), _METRICS_AT_ONCE):
-            part = self._metrics[start : start + _METRICS_AT_ONCE]
-            self._client.log_batch(self._run, metrics=part)
+        for some in _parts(self._metrics, _METRICS_AT_ONCE):
+            self._client.log_batch(self._run, metrics=some)
         self._metrics = []
         self._flushed = time.monotonic()
+
+
+def _parts(whole: list[Any], size: int) -> Iterator[list[Any]]:
+    yield from (whole[start : start + size] for start in range(0, len(whole), size))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
