@@ -7,9 +7,11 @@ import hashlib
 import io
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,14 +24,27 @@ class ManifestError(ValueError):
     """A manifest or shard that is not what it should be; the message names file and key or line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(msgspec.Struct, frozen=True):
     """One file: its path from the manifest's directory, rows, bytes and SHA-256 in hex."""
 
     path: str
     rows: int
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"path: {path} leads out of the manifest's directory")
+
+
+class _Header(msgspec.Struct):
+    format: Any = None
+    format_version: Any = None
+
+
+class _Document(_Header, kw_only=True):
+    shards: Annotated[tuple[Shard, ...], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +189,9 @@ def write_manifest(
         rows = count(file) if count else sum(1 for _ in parse(content, file))
         name = file.resolve().relative_to(path.parent.resolve()).as_posix()
         described.append(Shard(name, rows, len(content), hashlib.sha256(content).hexdigest()))
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "shards": [asdict(shard) for shard in described],
-    }
+    document = _Document(format=FORMAT, format_version=FORMAT_VERSION, shards=tuple(described))
     temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     temporary.replace(path)
     return read_manifest(path)
 
@@ -193,33 +204,20 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = path.read_bytes()
-        document = json.loads(content)
+        header = msgspec.json.decode(content, type=_Header)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except msgspec.DecodeError as error:
         raise ManifestError(f"{path}: not JSON ({error})") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if header.format != FORMAT:
         raise ManifestError(f"{path}: format: not {FORMAT!r}; write one with write_manifest")
-    if document.get("format_version") != FORMAT_VERSION:
+    if header.format_version != FORMAT_VERSION:
         raise ManifestError(
-            f"{path}: format_version: {document.get('format_version')}, and this version reads "
+            f"{path}: format_version: {header.format_version}, and this version reads "
             f"{FORMAT_VERSION}"
         )
-    entries = document.get("shards")
-    if not isinstance(entries, list) or not entries:
-        raise ManifestError(f"{path}: shards: must be a list of at least one shard")
-    shards = tuple(_shard(entry, f"{path}: shards[{i}]") for i, entry in enumerate(entries))
-    return Manifest(path, shards, hashlib.sha256(content).hexdigest())
-
-
-def _shard(entry: object, where: str) -> Shard:
-    keys = {"path": str, "rows": int, "bytes": int, "sha256": str}
-    if not isinstance(entry, dict):
-        raise ManifestError(f"{where}: must be an object with {', '.join(keys)}")
-    for key, kind in keys.items():
-        if type(entry.get(key)) is not kind:
-            raise ManifestError(f"{where}.{key}: must be of type {kind.__name__}")
-    path = PurePosixPath(entry["path"])
-    if path.is_absolute() or ".." in path.parts:
-        raise ManifestError(f"{where}.path: {path} leads out of the manifest's directory")
-    return Shard(**{key: entry[key] for key in keys})
+    try:
+        document = msgspec.json.decode(content, type=_Document)
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    return Manifest(path, document.shards, hashlib.sha256(content).hexdigest())

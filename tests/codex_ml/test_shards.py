@@ -118,10 +118,16 @@ def drop(key: str) -> Any:
     [
         (lambda document: document.pop("format"), "format: not 'codex-ml-data'"),
         (lambda document: document.update(format_version=9), "format_version: 9"),
-        (lambda document: document.update(shards=[]), "shards: must be a list"),
-        (drop("rows"), r"shards\[1\].rows: must be of type int"),
-        (lambda d: d["shards"][0].update(path="../x.jsonl"), r"shards\[0\].path: .* leads out"),
-        (lambda d: d["shards"].append("x"), r"shards\[2\]: must be an object"),
+        (
+            lambda document: document.update(shards=[]),
+            r"Expected `array` of length >= 1 - at `\$\.shards`",
+        ),
+        (drop("rows"), r"missing required field `rows` - at `\$\.shards\[1\]`"),
+        (
+            lambda d: d["shards"][0].update(path="../x.jsonl"),
+            r"path: .* leads out .* at `\$\.shards\[0\]`",
+        ),
+        (lambda d: d["shards"].append("x"), r"Expected `object`, got `str` - at `\$\.shards\[2\]`"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(manifest: Manifest, change: Any, named: str) -> None:
