@@ -32,6 +32,7 @@ from codex_ml.checkpoint_format import (
     FormatError,
     commit,
     fsync,
+    itself,
     json_numbers,
     manifest_if_whole,
     plain,
@@ -154,7 +155,8 @@ class CheckpointStore:
             TypeError: `state` holds something that could not be loaded again.
         """
         self.wait()
-        checked = plain(state, buffers=self._buffers)
+        copied = itself if self._buffers is None else self._buffers.copy_of
+        checked = plain(state, tensor=copied)
         tensors, aliases = _untie(weights, self._buffers)
         described = self._describe(step, metrics, config)
         temporary, final, attached = self._begin(step)

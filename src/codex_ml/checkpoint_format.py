@@ -23,7 +23,7 @@ from torch import Tensor
 from codex_ml.environment import config_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 FORMAT = "codex-ml-checkpoint"
@@ -160,30 +160,47 @@ class Buffers(dict[str, Tensor]):
         return made.copy_(tensor.detach())
 
 
-def plain(value: Any, where: str = "state", *, buffers: Buffers | None = None) -> Any:
+def itself(tensor: Tensor, where: str) -> Tensor:
+    """The tensor, for `plain`.
+
+    Raises:
+        TypeError: it is of a class of its own, a shard for one.
+    """
+    if type(tensor) in (Tensor, torch.nn.Parameter):
+        return tensor.detach()
+    raise _refused(tensor, where)
+
+
+def plain(
+    value: Any, where: str = "state", *, tensor: Callable[[Tensor, str], Any] = itself
+) -> Any:
     """`value` as `torch.load(weights_only=True)` will read it, checked before it is written.
 
     Args:
         value: tensors, numbers, strings, in mappings, lists and tuples.
         where: what to call it in an error.
-        buffers: for copies of the tensors; None takes the tensors themselves.
+        tensor: what to put for a tensor and the place where it stands, a copy for one.
 
     Raises:
         TypeError: something in it could be saved and not loaded; the message says where.
     """
     if type(value) in _SCALARS:
         return value
-    if type(value) in (Tensor, torch.nn.Parameter):
-        return value.detach() if buffers is None else buffers.copy_of(value, where)
+    if isinstance(value, Tensor):
+        return tensor(value, where)
     if isinstance(value, Mapping):
         if odd := [key for key in value if type(key) not in _SCALARS]:
             raise TypeError(f"{where}: the key {odd[0]!r} is of {type(odd[0])}")
-        return {k: plain(item, f"{where}[{k!r}]", buffers=buffers) for k, item in value.items()}
+        return {k: plain(item, f"{where}[{k!r}]", tensor=tensor) for k, item in value.items()}
     if type(value) in (list, tuple, torch.Size):
-        items = [plain(item, f"{where}[{n}]", buffers=buffers) for n, item in enumerate(value)]
+        items = [plain(item, f"{where}[{n}]", tensor=tensor) for n, item in enumerate(value)]
         return items if type(value) is list else tuple(items)
+    raise _refused(value, where)
+
+
+def _refused(value: object, where: str) -> TypeError:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    raise TypeError(
+    return TypeError(
         f"{where} is a {kind}, which torch.load(weights_only=True) refuses; "
         "save it as tensors, numbers, strings, lists, tuples and dictionaries"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,9 +57,6 @@ def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
         predictions = predictions_of(task, model, batch_size=options.batch_size)
         checkpoint = str(options.checkpoint) if options.checkpoint else None
         source = {"model": options.model, "checkpoint": checkpoint}
-    if options.save_predictions:
-        lines = (json.dumps(row.values, allow_nan=False) + "\n" for row in predictions)
-        options.save_predictions.write_text("".join(lines), encoding="utf-8")
     results = evaluate(task, predictions, thresholds=options.threshold, resampling=how)
     return {**results, "source": source}
 
@@ -70,12 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--task", type=Path, required=True, help="the task's TOML file")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--predictions", type=Path, help="a JSONL or CSV file of predictions")
+    source.add_argument("--predictions", type=Path, help="a JSONL file of predictions")
     source.add_argument("--model", help="package.module:factory, called with the checkpoint's path")
     add("--checkpoint", type=Path, help="what the factory is given; None without it")
     add("--batch-size", type=_positive, default=32, help="rows that the model gets at a time")
     add("--out", type=Path, help="where the results go, as JSON")
-    add("--save-predictions", type=Path, help="where the predictions go, as JSONL")
     add(
         "--threshold",
         type=_threshold,

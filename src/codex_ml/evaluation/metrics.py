@@ -25,25 +25,6 @@ if TYPE_CHECKING:
     Metric = Callable[[Sequence[Pair], str | None], Statistic]
 
 
-def roc_auc(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Area under the ROC curve of `score`, for targets 0 and 1; undefined for one class."""
-    true = _numbers([pair.example for pair in pairs], _named(target))
-    other = np.flatnonzero(~np.isin(true, (0, 1)))
-    if other.size:
-        place = pairs[int(other[0])].example.place
-        raise EvaluationError(f"{place}: {target}: roc_auc takes targets 0 and 1")
-    scores = _numbers([pair.prediction for pair in pairs], "score")
-    area = _sklearn().roc_auc_score
-
-    def statistic(weights: Weights) -> float:
-        kept = weights > 0
-        if len(np.unique(true[kept])) == 1:
-            return math.nan
-        return float(area(true[kept], scores[kept], sample_weight=weights[kept]))
-
-    return statistic
-
-
 def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:
     """Corpus BLEU, 0 to 100, against one reference or a list of them."""
     library = optional.load("sacrebleu.metrics", extra="evaluation").BLEU
@@ -88,15 +69,22 @@ def bits_per_byte(pairs: Sequence[Pair], target: str | None) -> Statistic:
     return _rate(pairs, "bytes", lambda nats: nats / math.log(2))
 
 
-def _scikit(score: str, of: Callable[..., tuple[Any, Any]], **options: object) -> Metric:
-    """A metric of scikit-learn's of what `of` makes of the targets and predictions."""
+def _scikit(
+    score: str, of: Callable[..., tuple[Any, Any]], *, classes: int = 1, **options: object
+) -> Metric:
+    """A metric of scikit-learn's of what `of` makes of the targets and predictions.
+
+    It is undefined where fewer than `classes` different targets are drawn.
+    """
 
     def metric(pairs: Sequence[Pair], target: str | None) -> Statistic:
         true, predicted = of(pairs, _named(target))
-        function = getattr(_sklearn(), score)
+        function = getattr(optional.load("sklearn.metrics", extra="evaluation"), score)
 
         def statistic(weights: Weights) -> float:
             kept = weights > 0  # a class that was not drawn is not one with an F1 of 0
+            if classes > 1 and len(np.unique(true[kept])) < classes:
+                return math.nan
             weighted = {"sample_weight": weights[kept], **options}
             return float(function(true[kept], predicted[kept], **weighted))
 
@@ -153,6 +141,14 @@ def _quantities(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
     return true, _numbers([pair.prediction for pair in pairs], "prediction")
 
 
+def _scores(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
+    true = _numbers([pair.example for pair in pairs], key)
+    if (other := np.flatnonzero(~np.isin(true, (0, 1)))).size:
+        place = pairs[int(other[0])].example.place
+        raise EvaluationError(f"{place}: {key}: roc_auc takes targets 0 and 1")
+    return true, _numbers([pair.prediction for pair in pairs], "score")
+
+
 def _numbers(rows: Sequence[Any], key: str) -> Weights:
     return np.asarray([number(row, key) for row in rows], dtype=np.float64)
 
@@ -168,16 +164,13 @@ def _demand_text(value: object, place: str, key: str) -> None:
         raise EvaluationError(f"{place}: {key}: must be text, not {value!r}")
 
 
-def _sklearn() -> Any:
-    return optional.load("sklearn.metrics", extra="evaluation")
-
-
 METRICS: dict[str, Metric] = {
     # The share of predictions that equal the target; for text the exact match.
     "accuracy": _scikit("accuracy_score", _classes),
     # The unweighted mean of the F1 of all classes that occur; 0 for one never rightly predicted.
     "f1_macro": _scikit("f1_score", _classes, average="macro", zero_division=0),
-    "roc_auc": roc_auc,
+    # The area under the ROC curve of `score`, for targets 0 and 1.
+    "roc_auc": _scikit("roc_auc_score", _scores, classes=2),
     "mae": _scikit("mean_absolute_error", _quantities),
     "rmse": _scikit("root_mean_squared_error", _quantities),
     "bleu": bleu,

@@ -1,4 +1,4 @@
-"""MLflow, in a local SQLite file unless a server is named."""
+"""MLflow, in a local SQLite file unless `MLFLOW_TRACKING_URI` names a server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from codex_ml.environment import flattened
 from codex_ml.tracking.base import Tracker, numbers, plain
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ class MlflowTracker(Tracker):
     Args:
         directory: of the run; holds `mlflow.db` and MLflow's artifacts. Its name is the run's.
         experiment: the name of the experiment.
-        uri: another store, for example a server's; `MLFLOW_TRACKING_URI` if it is set.
 
     Raises:
         ModuleNotFoundError: MLflow, or SQLAlchemy for the file, is not installed.
         mlflow.exceptions.MlflowException: the store cannot be opened.
     """
 
-    def __init__(self, directory: Path, *, experiment: str, uri: str | None = None) -> None:
+    def __init__(self, directory: Path, *, experiment: str) -> None:
         # A server that is gone would otherwise hold up a step for minutes of retries.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -43,7 +43,7 @@ class MlflowTracker(Tracker):
         import mlflow  # noqa: PLC0415
 
         self._entities: Any = mlflow.entities
-        uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = os.environ.get("MLFLOW_TRACKING_URI")
         artifacts = None
         if uri is None:
             directory.mkdir(parents=True, exist_ok=True)
@@ -67,8 +67,16 @@ class MlflowTracker(Tracker):
         self._client.log_dict(self._run, values, "params.json")
         if commit := values.get("git_commit"):
             self._client.set_tag(self._run, "mlflow.source.git.commit", commit)
-        flat = [(name, text) for name, text in _flat(values) if len(text) <= _LONGEST_PARAMETER]
-        for some in _parts([self._entities.Param(*each) for each in flat], _PARAMETERS_AT_ONCE):
+        texts = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in flattened(values).items()
+        }
+        short = [
+            self._entities.Param(name, text)
+            for name, text in texts.items()
+            if len(text) <= _LONGEST_PARAMETER
+        ]
+        for some in _parts(short, _PARAMETERS_AT_ONCE):
             self._client.log_batch(self._run, params=some)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -95,12 +103,3 @@ class MlflowTracker(Tracker):
 
 def _parts(whole: list[Any], size: int) -> Iterator[list[Any]]:
     yield from (whole[start : start + size] for start in range(0, len(whole), size))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and texts of nested `values`."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
