@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--model", required=True, help="package.module:factory, called with the checkpoint's path")
     add("--checkpoint", type=Path, help="what the factory is given; None without it")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--rows", type=Path, help="a JSONL or CSV file")
+    source.add_argument("--rows", type=Path, help="a JSONL file")
     source.add_argument("--text", action="append", help="a row with this text; may be repeated")
     add("--batch-size", type=int, default=32, help="rows that the model gets at a time")
     options = parser.parse_args(arguments)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import hashlib
-import io
 import json
 import os
 from dataclasses import dataclass
@@ -69,11 +68,6 @@ class Manifest:
     shards: tuple[Shard, ...]
     sha256: str
 
-    @property
-    def rows_in_all(self) -> int:
-        """Rows of all shards together."""
-        return sum(shard.rows for shard in self.shards)
-
     def read(self, shard: Shard) -> bytes:
         """The content of one shard, verified before any of it is used.
 
@@ -98,7 +92,7 @@ class Manifest:
         return content
 
     def rows(self) -> Iterator[Row]:
-        """All rows of JSONL and CSV shards, shard by shard, each verified when it is opened.
+        """All rows of JSONL shards, shard by shard, each verified when it is opened.
 
         Raises:
             ManifestError: a shard is not what the manifest says, or a line is no row.
@@ -114,57 +108,30 @@ class Manifest:
 
 
 def parse(content: bytes, file: Path) -> Iterator[Row]:
-    """The rows of a `.jsonl` or `.csv` file; a CSV file's values are strings.
+    """The rows of a JSONL file.
 
     Args:
         content: the file's bytes, UTF-8.
-        file: its path, whose suffix says what it is.
+        file: its path.
 
     Raises:
-        ManifestError: another suffix, another encoding, or a line that is no row.
+        ManifestError: another suffix than `.jsonl`, another encoding, or a line that is no row.
     """
-    readers = {".jsonl": _jsonl, ".csv": _csv}
-    if file.suffix not in readers:
-        raise ManifestError(f"{file}: its rows cannot be read; {' and '.join(readers)} files can")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ManifestError(f"{file}:{line}: not UTF-8 ({error.reason})") from error
-    return readers[file.suffix](text, file)
-
-
-def _jsonl(text: str, file: Path) -> Iterator[Row]:
+    if file.suffix != ".jsonl":
+        raise ManifestError(f"{file}: its rows cannot be read; those of .jsonl files can")
     # Not splitlines(), which also cuts at characters that JSON allows inside a string.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            raise ManifestError(f"{file}:{number}: not UTF-8 ({error.reason})") from error
         except ValueError as error:
             raise ManifestError(f"{file}:{number}: not JSON ({error})") from error
         if not isinstance(values, dict):
-            raise ManifestError(f"{file}:{number}: a row is an object, not {line.strip()[:40]}")
+            raise ManifestError(f"{file}:{number}: a row is an object, not {values!r:.40}")
         yield Row(values, file, number)
-
-
-def _csv(text: str, file: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        doubled = [name for name in header if header.count(name) > 1]
-        if doubled:
-            raise ManifestError(f"{file}:1: two columns are named {doubled[0]!r}")
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise ManifestError(
-                    f"{file}:{reader.line_num}: {len(cells)} cells under {len(header)} columns"
-                )
-            yield Row(dict(zip(header, cells, strict=True)), file, reader.line_num)
-    except csv.Error as error:
-        raise ManifestError(f"{file}:{reader.line_num}: not CSV ({error})") from error
 
 
 def write_manifest(
@@ -175,7 +142,7 @@ def write_manifest(
     Args:
         path: the manifest's file; the shards lie in its directory or below.
         shards: the files, in the order in which they are to be read.
-        count: the rows of a file; None counts those of JSONL and CSV files.
+        count: the rows of a file; None counts those of a JSONL file.
 
     Raises:
         ManifestError: a shard lies elsewhere or cannot be counted.

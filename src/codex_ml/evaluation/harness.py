@@ -112,7 +112,7 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def read_predictions(path: Path) -> list[Row]:
-    """The predictions in a JSONL or CSV file, one a row with the row's id.
+    """The predictions in a JSONL file, one a row with the row's id.
 
     Raises:
         OSError: it cannot be read.
@@ -174,4 +174,4 @@ def _paired(task: Task, rows: Sequence[Row], predictions: Sequence[Row]) -> list
 
 
 def _id(row: Row, task: Task) -> str:
-    return str(field(row, task.id))  # of a CSV file 7 is "7"
+    return str(field(row, task.id))  # 7 and "7" are one id

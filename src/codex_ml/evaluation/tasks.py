@@ -137,16 +137,12 @@ def field(row: Row, key: str) -> Any:
 
 
 def number(row: Row, key: str) -> float:
-    """A row's value as a finite number; of a CSV file it is text.
+    """A row's value as a finite number.
 
     Raises:
         EvaluationError: it is none.
     """
     value = field(row, key)
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise EvaluationError(f"{row.place}: {key}: {value!r} is not a finite number")
-    return found
+    return float(value)

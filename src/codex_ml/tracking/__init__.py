@@ -2,9 +2,8 @@
 
 from codex_ml.tracking.base import Tracker, TrackingWarning
 from codex_ml.tracking.jsonl import JsonlTracker, records, replay
-from codex_ml.tracking.metadata import start_run
 from codex_ml.tracking.mlflow import MlflowTracker
-from codex_ml.tracking.opening import FallbackTracker, Kind, open_tracker
+from codex_ml.tracking.opening import FallbackTracker, Kind, open_tracker, start_run
 from codex_ml.tracking.tensorboard import TensorBoardTracker
 from codex_ml.tracking.wandb import WandbTracker
 

@@ -1,4 +1,4 @@
-"""The trackers of a run by their names, as one, of which none but the local file is needed."""
+"""Where a run reports to: its trackers by their names, as one, and first of all what it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from codex_ml.environment import rank
+from codex_ml.environment import config_hash, manifest, rank
+from codex_ml.hardware import hardware
 from codex_ml.tracking.base import Tracker, TrackingWarning
 from codex_ml.tracking.jsonl import JsonlTracker
 from codex_ml.tracking.mlflow import MlflowTracker
@@ -112,3 +113,34 @@ def open_tracker(
                 stacklevel=2,
             )
     return FallbackTracker(local, others)
+
+
+def start_run(
+    tracker: Tracker, config: Mapping[str, Any], *, seed: int, directory: Path | None = None
+) -> dict[str, Any]:
+    """Record what identifies a run: configuration and hash, seed, commit, environment, machine.
+
+    Args:
+        tracker: where to.
+        config: the configuration, as JSON values.
+        seed: what was given to `seed_everything`.
+        directory: whose git commit counts; the working directory otherwise.
+
+    Returns:
+        What was recorded.
+
+    Raises:
+        TypeError: the configuration holds a value that JSON does not know.
+    """
+    where = manifest(directory)
+    installed = [f"{name}=={version}" for name, version in where.pop("packages").items()]
+    record = {
+        **where,
+        "seed": seed,
+        "config": dict(config),
+        "config_hash": config_hash(config),
+        "hardware": hardware(),
+        "packages": installed,
+    }
+    tracker.log_params(record)
+    return record
