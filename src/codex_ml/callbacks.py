@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from codex_ml import optional
 from codex_ml.environment import rank
 from codex_ml.training_types import Event
 
@@ -114,12 +114,7 @@ def show_progress(trainer: Trainer[Any], steps: int) -> None:
     Raises:
         ModuleNotFoundError: tqdm is not installed.
     """
-    try:
-        tqdm = importlib.import_module("tqdm").tqdm
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "the progress bar needs tqdm: pip install 'codex-audit[trainer]'", name=error.name
-        ) from error
+    tqdm = optional.load("tqdm", extra="trainer").tqdm
     bars: list[Any] = []
 
     def start(subject: Trainer[Any]) -> None:

@@ -13,12 +13,12 @@ import logging
 import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,10 +32,10 @@ from codex_ml.checkpoint_format import (
     FormatError,
     commit,
     fsync,
+    itself,
     json_numbers,
-    looks_whole,
+    manifest_if_whole,
     plain,
-    read_manifest,
     remove,
     seal,
     verify,
@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A verified checkpoint in memory. `skipped` says which newer ones were damaged, and how."""
+    """A verified checkpoint in memory; `skipped` says which newer ones were damaged, and how."""
 
     path: Path
     step: int
@@ -155,24 +155,22 @@ class CheckpointStore:
             TypeError: `state` holds something that could not be loaded again.
         """
         self.wait()
-        if self._buffers is not None:
-            self._buffers.reuse()
-        checked = plain(state, copy=self._buffers.copy if self._buffers else Tensor.detach)
+        copied = itself if self._buffers is None else self._buffers.copy_of
+        checked = plain(state, tensor=copied)
         tensors, aliases = _untie(weights, self._buffers)
         described = self._describe(step, metrics, config)
         temporary, final, attached = self._begin(step)
-        # Two threads, as hashing takes longest and runs outside the interpreter's lock. All is
+        # Threads, as hashing takes longest and runs outside the interpreter's lock. All is
         # handed over here: at its end the interpreter finishes what is queued, and takes no more.
         pool = self._pool = self._pool or ThreadPoolExecutor(2, thread_name_prefix="checkpoint")
         meta = {_ALIASES: json.dumps(aliases)}
         written = {
-            _WEIGHTS: pool.submit(_write, temporary / _WEIGHTS, save_file, tensors, metadata=meta),
             _STATE: pool.submit(_write, temporary / _STATE, torch.save, checked),
+            _WEIGHTS: pool.submit(_write, temporary / _WEIGHTS, save_file, tensors, metadata=meta),
             **{part: pool.submit(seal, temporary / part) for part in attached},
         }
-        finish = _reported(self._finish) if self._buffers else self._finish
-        self._pending = pool.submit(finish, temporary, final, written, described)
-        if not self._buffers:
+        self._pending = pool.submit(self._finish, temporary, final, written, described)
+        if self._buffers is None:
             self.wait()
         return final
 
@@ -203,9 +201,10 @@ class CheckpointStore:
                 f"{found}: written by {described['ranks']} ranks; load it with "
                 "codex_ml.distributed.ShardedStore"
             )
-        read = _read(found, described, map_location)
+        weights = _read_weights(found / _WEIGHTS, map_location)
+        state = torch.load(found / _STATE, map_location=map_location, weights_only=True)
         self._resumed_from = found.resolve()
-        return replace(read, skipped=skipped)
+        return Checkpoint(found, described["step"], weights, state, described, skipped)
 
     def _find(self, path: Path | None) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
         """The checkpoint to load, its verified manifest, and what was passed over."""
@@ -258,9 +257,13 @@ class CheckpointStore:
         described: dict[str, Any],
     ) -> None:
         wait(written.values())  # also after a failure: nothing may still be written later
-        files = {part: future.result() for part, future in written.items()}
-        commit(temporary, final, {**described, "files": files})
-        self._prune(newest=final)
+        try:
+            files = {part: future.result() for part, future in written.items()}
+            commit(temporary, final, {**described, "files": files})
+            self._prune(newest=final)
+        except BaseException as error:  # in the background nobody may wait for it any more
+            _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
+            raise
 
     def _prune(self, newest: Path) -> None:
         """Remove what is not kept. `newest` was just written and hashed, so one stays intact.
@@ -269,18 +272,15 @@ class CheckpointStore:
         """
         if self._keep_last is None:
             return
-        paths = [path for path in self.paths() if looks_whole(path)]
-        kept = {newest, *paths[-self._keep_last :]}
-        kept |= {path for path in paths if path.resolve() == self._resumed_from}
+        whole = {path: found for path in self.paths() if (found := manifest_if_whole(path))}
+        kept = {newest, *list(whole)[-self._keep_last :]}
+        kept |= {path for path in whole if path.resolve() == self._resumed_from}
         every = self._keep_every
-        kept |= {path for path in paths if every and int(path.name.split("-")[2]) % every == 0}
-        ranked = sorted((score, path) for path in paths if (score := self._score(path)) is not None)
-        kept |= {path for _, path in ranked[: self._keep_best]}
-        remove(path for path in paths if path not in kept)
-
-    def _score(self, path: Path) -> float | None:
-        value = read_manifest(path)["metrics"].get(self._metric) if self._metric else None
-        return self._sign * value if isinstance(value, int | float) else None
+        kept |= {path for path, found in whole.items() if every and found["step"] % every == 0}
+        values = {path: found["metrics"].get(self._metric) for path, found in whole.items()}
+        numbers = [path for path, value in values.items() if isinstance(value, int | float)]
+        kept |= {*sorted(numbers, key=lambda path: self._sign * values[path])[: self._keep_best]}
+        remove(whole.keys() - kept)
 
 
 def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _untie(
         first[same] = name
         storage = tensor.untyped_storage().data_ptr()
         if buffers is not None:
-            tensors[name] = buffers.copy(tensor)
+            tensors[name] = buffers.copy_of(tensor, name)
         else:
             # safetensors refuses tensors that overlap without being equal, so these are copied.
             copied = tensor.detach().to("cpu", copy=storage in storages)
@@ -313,28 +313,8 @@ def _untie(
     return tensors, aliases
 
 
-def _read(path: Path, described: dict[str, Any], map_location: str) -> Checkpoint:
-    weights: dict[str, Tensor] = {}
-    try:
-        with safe_open(path / _WEIGHTS, framework="pt", device=map_location) as stream:
-            for name in stream.keys():  # noqa: SIM118 - not a mapping
-                weights[name] = stream.get_tensor(name)
-            aliases = json.loads((stream.metadata() or {}).get(_ALIASES, "{}"))
-    except SafetensorError as error:
-        raise DamagedError(f"{path}: {_WEIGHTS} cannot be read ({error})") from error
-    weights |= {name: weights[source] for name, source in aliases.items()}
-    state = torch.load(path / _STATE, map_location=map_location, weights_only=True)
-    return Checkpoint(path, described["step"], weights, state, described)
-
-
-def _reported(finish: Callable[..., None]) -> Callable[..., None]:
-    """`finish`, whose failure is in the log also where nobody waits for it any more."""
-
-    def reported(*arguments: object) -> None:
-        try:
-            finish(*arguments)
-        except BaseException as error:
-            _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
-            raise
-
-    return reported
+def _read_weights(path: Path, map_location: str) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt", device=map_location) as stream:
+        weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
+        aliases = json.loads(stream.metadata()[_ALIASES])
+    return weights | {name: weights[source] for name, source in aliases.items()}

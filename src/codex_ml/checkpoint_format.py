@@ -120,13 +120,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return described
 
 
-def looks_whole(path: Path) -> bool:
-    """Whether manifest and file sizes are right: cheap, and what a cut-off file fails."""
+def manifest_if_whole(path: Path) -> dict[str, Any] | None:
+    """The manifest where the sizes of files are right: cheap, and what a cut-off file fails."""
     try:
-        files = read_manifest(path)["files"]
-        return all((path / part).stat().st_size == files[part]["bytes"] for part in files)
+        described = read_manifest(path)
+        sizes = {part: (path / part).stat().st_size for part in described["files"]}
     except (CheckpointError, OSError):
-        return False
+        return None
+    return described if sizes == {p: f["bytes"] for p, f in described["files"].items()} else None
 
 
 def remove(paths: Iterable[Path]) -> None:
@@ -143,62 +144,63 @@ def remove(paths: Iterable[Path]) -> None:
             _log.warning("%s could not be removed: %s", path, error)
 
 
-class Buffers:
+class Buffers(dict[str, Tensor]):
     """Memory for copies of tensors, used again by the next save.
 
     Fresh pages cost several times what the copying does; where the tensors come from CUDA the
     memory is pinned, which the copying itself is faster into.
     """
 
-    def __init__(self) -> None:
-        self._used: list[Tensor] = []
-        self._free: dict[tuple[Any, ...], list[Tensor]] = {}
-
-    def reuse(self) -> None:
-        """Say that nobody reads the copies made so far; what did not serve this time is freed."""
-        self._free = {}
-        for tensor in self._used:
-            self._free.setdefault((tensor.shape, tensor.dtype), []).append(tensor)
-        self._used = []
-
-    def copy(self, tensor: Tensor) -> Tensor:
-        """A contiguous copy on the CPU."""
-        free = self._free.get((tensor.shape, tensor.dtype))
-        made = (
-            free.pop()
-            if free
-            else torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
-        )
-        self._used.append(made)
+    def copy_of(self, tensor: Tensor, where: str) -> Tensor:
+        """A contiguous copy on the CPU, over the one made of what was at `where` before."""
+        made = self.get(where)
+        if made is None or (made.shape, made.dtype) != (tensor.shape, tensor.dtype):
+            made = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+            self[where] = made
         return made.copy_(tensor.detach())
 
 
+def itself(tensor: Tensor, where: str) -> Tensor:
+    """The tensor, for `plain`.
+
+    Raises:
+        TypeError: it is of a class of its own, a shard for one.
+    """
+    if type(tensor) in (Tensor, torch.nn.Parameter):
+        return tensor.detach()
+    raise _refused(tensor, where)
+
+
 def plain(
-    value: Any, where: str = "state", *, copy: Callable[[Tensor], Tensor] = Tensor.detach
+    value: Any, where: str = "state", *, tensor: Callable[[Tensor, str], Any] = itself
 ) -> Any:
     """`value` as `torch.load(weights_only=True)` will read it, checked before it is written.
 
     Args:
         value: tensors, numbers, strings, in mappings, lists and tuples.
         where: what to call it in an error.
-        copy: what to make of a tensor, such as `Buffers.copy`.
+        tensor: what to put for a tensor and the place where it stands, a copy for one.
 
     Raises:
         TypeError: something in it could be saved and not loaded; the message says where.
     """
     if type(value) in _SCALARS:
         return value
-    if type(value) in (Tensor, torch.nn.Parameter):
-        return copy(value)
+    if isinstance(value, Tensor):
+        return tensor(value, where)
     if isinstance(value, Mapping):
         if odd := [key for key in value if type(key) not in _SCALARS]:
             raise TypeError(f"{where}: the key {odd[0]!r} is of {type(odd[0])}")
-        return {key: plain(item, f"{where}[{key!r}]", copy=copy) for key, item in value.items()}
+        return {k: plain(item, f"{where}[{k!r}]", tensor=tensor) for k, item in value.items()}
     if type(value) in (list, tuple, torch.Size):
-        items = [plain(item, f"{where}[{n}]", copy=copy) for n, item in enumerate(value)]
+        items = [plain(item, f"{where}[{n}]", tensor=tensor) for n, item in enumerate(value)]
         return items if type(value) is list else tuple(items)
+    raise _refused(value, where)
+
+
+def _refused(value: object, where: str) -> TypeError:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    raise TypeError(
+    return TypeError(
         f"{where} is a {kind}, which torch.load(weights_only=True) refuses; "
         "save it as tensors, numbers, strings, lists, tuples and dictionaries"
     )

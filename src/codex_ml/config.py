@@ -2,10 +2,9 @@
 
 A schema is a dataclass, whose fields may be dataclasses in turn (sections). Files, environment
 and command line are layers: a later one overrides single keys of an earlier one, so sections
-merge, and everything else (lists, tables, optional sections) is replaced whole. msgspec then
-checks the result against the annotations, ranges (`Annotated[int, Meta(ge=1)]`) and what
-`__post_init__` refuses included. An error names the key, where its value came from, and a
-remedy.
+merge, and everything else (lists, tables) is replaced whole. msgspec checks each value against
+its annotation, ranges (`Annotated[int, Meta(ge=1)]`) included, and the result against what
+`__post_init__` refuses. An error names the key, where its value came from, and a remedy.
 
 Why msgspec: it is imported four times as fast as OmegaConf, jsonargparse or pydantic-settings,
 never turns a 5 into "5", knows ranges, and keeps the key of what `__post_init__` raises.
@@ -35,6 +34,8 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 """The values of a file of one schema version -> those of the next."""
 
 VERSION_KEY = "schema_version"
+PREFIX = "CONFIG__"
+"""Of environment variables: `CONFIG__TRAINER__CLIP_NORM` is `trainer.clip_norm`."""
 
 
 class ConfigError(ValueError):
@@ -80,11 +81,11 @@ class Schema(Generic[T]):
         settings: the dataclass of all settings.
         version: of the schema; each file states the version that it was written for.
         migrations: version -> what makes the values of a file of that version those of the
-            next one; see `moved`.
-        prefix: of environment variables: `CONFIG__TRAINER__CLIP_NORM` is `trainer.clip_norm`.
+            next one.
 
     Raises:
-        ValueError: a migration is missing, or the schema has no room for `schema_version`.
+        ValueError: a migration is missing, a list holds dataclasses, or the schema has no room
+            for `schema_version`.
     """
 
     def __init__(
@@ -93,12 +94,10 @@ class Schema(Generic[T]):
         *,
         version: int = 1,
         migrations: Mapping[int, Migration] | None = None,
-        prefix: str = "CONFIG__",
     ) -> None:
         self._settings = settings
         self._version = version
         self._migrations = dict(migrations or {})
-        self._prefix = prefix
         self.keys: dict[str, Any] = dict(_leaves(settings))
         """Dotted key -> annotation."""
         if VERSION_KEY in self.keys:
@@ -125,21 +124,29 @@ class Schema(Generic[T]):
         """
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
+
+        def take(key: str, value: Any, where: str) -> None:
+            values[key] = self._checked(key, value, where)
+            sources[key] = where
+
         for path in files:
-            layer = dict(self._flatten(self._migrated(path), str(path)))
-            values |= layer
-            sources |= dict.fromkeys(layer, str(path))
+            for key, value in self._flatten(self._migrated(path), str(path)):
+                take(key, value, str(path))
         environ = os.environ if environ is None else environ
         known = {key.lower(): key for key in self.keys}
-        for name in sorted(name for name in environ if name.startswith(self._prefix)):
-            asked = name.removeprefix(self._prefix).lower().replace("__", ".")
+        for name in sorted(name for name in environ if name.startswith(PREFIX)):
+            asked = name.removeprefix(PREFIX).lower().replace("__", ".")
             key, where = known.get(asked, asked), f"environment variable {name}"
-            values[key] = self._from_text(key, environ[name], where)
-            sources[key] = where
+            take(key, self._from_text(key, environ[name], where), where)
         for key, text in (overrides or {}).items():
-            values[key] = self._from_text(key, text, "command line")
-            sources[key] = "command line"
-        return self._validated(values, sources, ", ".join(map(str, files)) or "no file")
+            take(key, self._from_text(key, text, "command line"), "command line")
+        try:
+            settings = msgspec.convert(_nested(values), self._settings, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            raise _refused(str(error), sources, ", ".join(map(str, files)) or "no file") from error
+        plain = msgspec.to_builtins(settings, enc_hook=str, order="deterministic")
+        everything = {VERSION_KEY: self._version, **plain}
+        return Config(settings, everything, {key: sources.get(key, "default") for key in self.keys})
 
     def from_command_line(
         self,
@@ -159,7 +166,7 @@ class Schema(Generic[T]):
         parser = argparse.ArgumentParser(
             usage="%(prog)s [--config FILE] [--print-config] [--KEY VALUE ...]",
             description=(self._settings.__doc__ or "").partition("\n")[0],
-            epilog=f"Environment: {self._prefix}SECTION__KEY=VALUE.",
+            epilog=f"Environment: {PREFIX}SECTION__KEY=VALUE.",
             allow_abbrev=False,
         )
         parser.add_argument("--config", metavar="FILE", type=Path, action="append", default=[])
@@ -196,10 +203,7 @@ class Schema(Generic[T]):
                 "this program reads; update the program"
             )
         for old in range(version, self._version):
-            try:
-                values = self._migrations[old](values)
-            except ConfigError as error:
-                raise ConfigError(f"{path}: schema_version {old}: {error}") from error
+            values = self._migrations[old](values)
         return values
 
     def _flatten(self, values: Any, where: str, section: str = "") -> Iterator[tuple[str, Any]]:
@@ -220,49 +224,26 @@ class Schema(Generic[T]):
         """A value of the environment or command line: YAML, or the text itself, as the key asks."""
         if key not in self.keys:
             raise self._unknown(key, where)
-        candidates: list[Any] = [text]
-        with contextlib.suppress(yaml.YAMLError):  # not YAML, so it can only be meant as text
-            candidates.insert(0, _Loader(text).get_single_data())
-        kind = self.keys[key]
-        return next((value for value in candidates if _accepts(kind, value)), candidates[0])
-
-    def _validated(self, values: dict[str, Any], sources: dict[str, str], files: str) -> Config[T]:
         try:
-            settings = msgspec.convert(_nested(values), self._settings, dec_hook=_decode)
-        except msgspec.ValidationError as error:
-            raise self._located(str(error), values, sources, files) from error
-        plain = msgspec.to_builtins(settings, enc_hook=str, order="deterministic")
-        kept = dict(self._flatten(plain, "settings"))
-        for key, value in values.items():
-            # A dataclass inside a list or table: msgspec passes over keys that it does not know.
-            for ignored in _ignored(value, kept[key], key):
-                raise ConfigError(f"{sources[key]}: {ignored}: unknown key; correct or remove it")
-        everything = {VERSION_KEY: self._version, **plain}
-        return Config(settings, everything, {key: sources.get(key, "default") for key in self.keys})
+            value = _Loader(text).get_single_data()
+            self._checked(key, value, where)
+        except yaml.YAMLError:  # so it can only be meant as text
+            return text
+        except ConfigError:
+            with contextlib.suppress(ConfigError):
+                return self._checked(key, text, where)
+        return value
 
-    def _located(
-        self, text: str, values: dict[str, Any], sources: dict[str, str], files: str
-    ) -> ConfigError:
-        """What msgspec says, with the dotted key and with where its value came from."""
-        message, _, place = text.partition(" - at `$")
-        place = place.rstrip("`").lstrip(".")
-        absent = re.fullmatch(r"Object missing required field `(\w+)`", message)
-        if absent:
-            key = f"{place}.{absent[1]}".lstrip(".")
-            return ConfigError(f"{files}: {key}: missing; give it a value")
-        # What __post_init__ raises is located at its section, and begins with the field.
-        field = re.match(r"\w*", message)
-        inner = f"{place}.{field[0] if field else ''}".lstrip(".")
-        key = inner if inner in self.keys else place
-        leaf = next((k for k in self.keys if f"{key}.".startswith((f"{k}.", f"{k}["))), None)
-        if leaf in sources:
-            if inner == key:
-                return ConfigError(f"{sources[leaf]}: {key}: {message}")
-            got = f"{message} ({reprlib.repr(values[leaf])})"
-            return ConfigError(f"{sources[leaf]}: {key}: {got}; give {_shown(self.keys[leaf])}")
-        below = [where for name, where in sources.items() if name.startswith(key)]
-        where = ", ".join(dict.fromkeys(below)) or files
-        return ConfigError(f"{where}: {key or 'settings'}: {message}; correct the value")
+    def _checked(self, key: str, value: Any, where: str) -> Any:
+        try:
+            msgspec.convert(value, self.keys[key], dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            message, _, place = str(error).partition(" - at `$")
+            raise ConfigError(
+                f"{where}: {key}{place.rstrip('`')}: {message} ({reprlib.repr(value)}); "
+                f"give {_shown(self.keys[key])}"
+            ) from error
+        return value
 
     def _unknown(self, key: str, where: str) -> ConfigError:
         elsewhere = [known for known in self.keys if known.endswith(f".{key.rpartition('.')[2]}")]
@@ -273,27 +254,21 @@ class Schema(Generic[T]):
         return ConfigError(f"{where}: {key}: unknown key; did you mean {choice}?")
 
 
-def moved(old: str, new: str) -> Migration:
-    """A migration that moves the value of the dotted key `old`, where there is one, to `new`."""
-
-    def migrate(values: dict[str, Any]) -> dict[str, Any]:
-        source: Any = values
-        *sections, name = old.split(".")
-        for section in sections:
-            source = source.get(section) if isinstance(source, dict) else None
-        if not isinstance(source, dict) or name not in source:
-            return values
-        value = source.pop(name)
-        target: Any = values
-        *sections, name = new.split(".")
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"{section}: expected a section, got {reprlib.repr(target)}")
-        target[name] = value
-        return values
-
-    return migrate
+def _refused(text: str, sources: dict[str, str], files: str) -> ConfigError:
+    """What msgspec says of the whole, with the dotted key and with where its value came from."""
+    message, _, place = text.partition(" - at `$")
+    section = place.rstrip("`").lstrip(".")
+    if absent := re.fullmatch(r"Object missing required field `(\w+)`", message):
+        key = f"{section}.{absent[1]}".lstrip(".")
+        return ConfigError(f"{files}: {key}: missing; give it a value")
+    # What __post_init__ raises is located at its section, and begins with the field.
+    field = re.split(r"\W", message, maxsplit=1)[0]
+    key = f"{section}.{field}".lstrip(".")
+    if key in sources:
+        return ConfigError(f"{sources[key]}: {key}: {message}")
+    below = [where for name, where in sources.items() if name.startswith(section)]
+    where = ", ".join(dict.fromkeys(below)) or files
+    return ConfigError(f"{where}: {section or 'settings'}: {message}; correct the value")
 
 
 class _Loader(yaml.SafeLoader):
@@ -338,8 +313,17 @@ def _leaves(kind: Any, section: str = "") -> Iterator[tuple[str, Any]]:
         hint, key = hints[field.name], f"{section}{field.name}"
         if is_dataclass(hint):
             yield from _leaves(hint, f"{key}.")
+        elif _holds_dataclass(hint):
+            raise ValueError(
+                f"{key}: make what it holds a msgspec.Struct with forbid_unknown_fields=True; "
+                "keys that a dataclass does not know would be passed over"
+            )
         else:
             yield key, hint
+
+
+def _holds_dataclass(hint: Any) -> bool:
+    return is_dataclass(hint) or any(map(_holds_dataclass, get_args(hint)))
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,27 +335,6 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             target = target.setdefault(section, {})
         target[name] = value
     return whole
-
-
-def _accepts(kind: Any, value: Any) -> bool:
-    try:
-        msgspec.convert(value, kind, dec_hook=_decode)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _ignored(given: Any, kept: Any, key: str) -> Iterator[str]:
-    """Keys of `given` that validation did not keep."""
-    if isinstance(given, dict) and isinstance(kept, dict):
-        for name, value in given.items():
-            if name in kept:
-                yield from _ignored(value, kept[name], f"{key}.{name}")
-            else:
-                yield f"{key}.{name}"
-    elif isinstance(given, list) and isinstance(kept, list | tuple):
-        for number, (value, one) in enumerate(zip(given, kept, strict=False)):
-            yield from _ignored(value, one, f"{key}[{number}]")
 
 
 def _decode(kind: type[Any], value: Any) -> Any:

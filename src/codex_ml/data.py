@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from codex_ml.seeding import seed_everything
+from codex_ml.seeding import generator, seed_everything
 from codex_ml.shards import Manifest, ManifestError, Row, Shard, read_manifest, write_manifest
 from codex_ml.splits import grouped_split, split_of, stratified_split
 
@@ -86,9 +85,7 @@ class ResumableSampler(Sampler[int]):
         """The indices of `epoch` for all ranks together, in order."""
         if not self.shuffle:
             return list(range(self.size))
-        generator = torch.Generator()
-        generator.manual_seed(_mix(self.seed, epoch))
-        return torch.randperm(self.size, generator=generator).tolist()
+        return torch.randperm(self.size, generator=generator(self.seed, epoch)).tolist()
 
     def advance(self, samples: int) -> None:
         """Note that each rank has consumed `samples` more; at the end the next epoch begins."""
@@ -98,13 +95,8 @@ class ResumableSampler(Sampler[int]):
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch and position, the same on all ranks, and what decides the order."""
-        return {
-            "epoch": self.epoch,
-            "position": self.position,
-            "size": self.size,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
-        }
+        names = ("epoch", "position", "size", "seed", "shuffle")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken.
@@ -119,9 +111,7 @@ class ResumableSampler(Sampler[int]):
                     f"the saved position is for {name}={state[name]} and this data has "
                     f"{name}={getattr(self, name)}; resume with the data that it was saved with"
                 )
-        self.seed = state["seed"]
-        self.epoch = state["epoch"]
-        self.position = state["position"]
+        self.seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]
         self.advance(0)  # what is left may be too little for this number of ranks
 
 
@@ -173,20 +163,18 @@ class ResumableLoader(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """The batches left in this epoch."""
-        seed = _mix(self.sampler.seed, self.sampler.epoch, 1)
         # A loader draws a base seed from the global generator whenever it is iterated, so a
         # resumed run would draw once more than one that was not; this one has its own. From
         # that seed torch seeds itself, Python and NumPy in each worker, all differently
         # (https://docs.pytorch.org/docs/stable/data.html#data-loading-randomness).
-        generator = torch.Generator()
-        generator.manual_seed(seed)
+        own = generator(self.sampler.seed, self.sampler.epoch, 1)
         loader: DataLoader[Any] = DataLoader(
-            _Seeded(self.dataset, seed) if self._workers else self.dataset,
+            _Seeded(self.dataset, own.initial_seed()) if self._workers else self.dataset,
             batch_size=self.batch_size,
             sampler=self.sampler,
             num_workers=self._workers,
             collate_fn=self._collate,
-            generator=generator,
+            generator=own,
         )
         left = len(self.sampler)
         for batch in loader:
@@ -223,18 +211,9 @@ class _Seeded(Dataset[Any]):
         self._dataset = dataset
         self._seed = seed
 
-    def __getitem__(self, index: int) -> Any:
-        return self.__getitems__([index])[0]
-
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        seed_everything(_mix(self._seed, indices[0]) % 2**32)
+        seed_everything(generator(self._seed, indices[0]).initial_seed() % 2**32)
         several = getattr(self._dataset, "__getitems__", None)
         if several is not None:
             return list(several(indices))
         return [self._dataset[index] for index in indices]
-
-
-def _mix(*numbers: int) -> int:
-    """A 63-bit seed in which each number counts; sums would make (1, 2) equal to (2, 1)."""
-    text = ",".join(str(number) for number in numbers)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -46,16 +46,16 @@ def process_group() -> Iterator[torch.device]:
 
     NCCL where there is CUDA, gloo elsewhere. Without torchrun there is nothing to join.
     """
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else None
-    if device is not None:
+    device, backend = torch.device("cpu"), "gloo"
+    if torch.cuda.is_available():
+        device, backend = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))), "nccl"
         torch.cuda.set_device(device)
     if "RANK" not in os.environ:
-        yield device or torch.device("cpu")
+        yield device
         return
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group(backend)
     try:
-        yield device or torch.device("cpu")
+        yield device
     finally:
         dist.destroy_process_group()
 
@@ -102,9 +102,7 @@ class Ranks:
 
     def sum(self, *numbers: float) -> tuple[float, ...]:
         """Each number summed over ranks."""
-        if self.world == 1:
-            return numbers
-        return self._reduce(numbers, dist.ReduceOp.SUM)
+        return numbers if self.world == 1 else self._reduce(numbers, dist.ReduceOp.SUM)
 
     def largest(self, number: int, batches: int) -> float:
         """The largest `number` of all ranks.
@@ -191,13 +189,26 @@ class ShardedStore(CheckpointStore):
         from torch.distributed.checkpoint.state_dict_saver import save  # noqa: PLC0415 - as above
 
         tensors: dict[str, Tensor] = {f"model.{name}": weights[name] for name in weights}
-        shared = _without_tensors(state.get(_SHARED), _SHARED, tensors)
+        own: dict[str, Any] = {"weights": list(weights)}
+
+        def described(tensor: Tensor, where: str) -> dict[str, Any]:
+            tensors[where] = tensor
+            placements = getattr(tensor, "placements", None)
+            if placements is not None:  # the dimension that each dimension of the mesh divides
+                placements = [p.dim if p.is_shard() else None for p in placements]
+            shape, dtype = list(tensor.shape), tensor.dtype
+            return {_TENSOR: where, "shape": shape, "dtype": dtype, "on": placements}
+
+        def prepare() -> None:
+            shared = plain(state.get(_SHARED), _SHARED, tensor=described)
+            own["state"] = plain({**state, _SHARED: shared})
+
+        _together(prepare)
         rank, world = dist.get_rank(), dist.get_world_size()
-        own = {"state": {**state, _SHARED: shared}, "weights": list(weights)}
         temporary, final, attached = _together(lambda: self._begin(step), only=0)[0]
 
         def write() -> dict[str, Any]:
-            torch.save(plain(own, "state"), temporary / _part(rank))
+            torch.save(own, temporary / _part(rank))
             # torch counts shards from 1; a rank without any tensor of its own writes none.
             shards = temporary.glob(f"shard-{rank + 1:05d}-*")
             names = [path.name for path in shards] + [_part(rank)] + (attached if rank == 0 else [])
@@ -265,27 +276,12 @@ class ShardedStore(CheckpointStore):
         return Checkpoint(found, described["step"], dict(like), state, described, skipped)
 
 
-def _without_tensors(value: Any, where: str, tensors: dict[str, Tensor]) -> Any:
-    """`value` with a description for each tensor, which is put into `tensors`."""
-    if isinstance(value, Tensor):
-        tensors[where] = value
-        placements = getattr(value, "placements", None)
-        if placements is not None:  # the dimension that each dimension of the mesh divides
-            placements = [p.dim if p.is_shard() else None for p in placements]
-        return {_TENSOR: where, "shape": list(value.shape), "dtype": value.dtype, "on": placements}
-    if isinstance(value, dict):
-        return {k: _without_tensors(v, f"{where}.{k}", tensors) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_tensors(v, f"{where}.{n}", tensors) for n, v in enumerate(value)]
-    return value
-
-
 def _with_tensors(value: Any, like: list[Tensor], tensors: dict[str, Tensor]) -> Any:
     """The reverse, with empty tensors divided over ranks as those of the model are."""
     if isinstance(value, dict) and _TENSOR in value:
-        options = {"dtype": value["dtype"]}
+        shape, dtype = value["shape"], value["dtype"]
         if value["on"] is None:
-            made = torch.empty(value["shape"], **options)
+            made = torch.empty(shape, dtype=dtype)
         else:
             from torch.distributed import tensor as dt  # noqa: PLC0415 - slow to import
 
@@ -293,13 +289,13 @@ def _with_tensors(value: Any, like: list[Tensor], tensors: dict[str, Tensor]) ->
             if not meshes:
                 raise CheckpointError("the optimizer's state is sharded and this model is not")
             places = [dt.Replicate() if on is None else dt.Shard(on) for on in value["on"]]
-            made = dt.empty(*value["shape"], **options, device_mesh=meshes[0], placements=places)
+            made = dt.empty(*shape, dtype=dtype, device_mesh=meshes[0], placements=places)
         tensors[value[_TENSOR]] = made
         return made
     if isinstance(value, dict):
         return {key: _with_tensors(item, like, tensors) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_tensors(item, like, tensors) for item in value]
+    if isinstance(value, list | tuple):
+        return type(value)(_with_tensors(item, like, tensors) for item in value)
     return value
 
 

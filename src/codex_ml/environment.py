@@ -17,17 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@cache  # the code in memory is that of the start, whatever is committed meanwhile
 def git_state(directory: Path | None = None) -> tuple[str | None, bool | None]:
     """The commit checked out in `directory` and whether tracked files differ from it.
 
     Returns:
         (40 hex digits, dirty), or (None, None) where there is no git or no commit.
     """
-    return _git_state(directory or Path.cwd())
-
-
-@cache  # the code in memory is that of the start, whatever is committed meanwhile
-def _git_state(where: Path) -> tuple[str | None, bool | None]:
+    where = directory or Path.cwd()
     commit = _git(where, "rev-parse", "HEAD")
     if commit is None:
         return None, None
@@ -46,13 +43,9 @@ def _git(directory: Path, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+@cache  # a process imports what was installed when it started
 def packages() -> dict[str, str]:
     """Every installed distribution and its version, by normalised name."""
-    return dict(_packages())
-
-
-@cache  # a process imports what was installed when it started
-def _packages() -> dict[str, str]:
     found = {
         name.lower().replace("_", "-"): distribution.version
         for distribution in distributions()
@@ -64,6 +57,15 @@ def _packages() -> dict[str, str]:
 def rank() -> int:
     """The number of this process in its run: `RANK` of torchrun or `SLURM_PROCID`; 0 alone."""
     return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
+
+
+def flattened(config: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """A nested configuration by dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        key = f"{section}{name}"
+        found |= flattened(value, f"{key}.") if isinstance(value, dict) else {key: value}
+    return found
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

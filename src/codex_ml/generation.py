@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from codex_ml.evaluation.likelihood import text_of
 from codex_ml.evaluation.tasks import EvaluationError
+from codex_ml.modes import evaluating
 from codex_ml.tokenization.protocol import EOS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
-    from codex_ml.evaluation.harness import Predict
+    from codex_ml.evaluation.models import Predict
     from codex_ml.tokenization.protocol import Tokenizer
 
 
@@ -53,36 +55,27 @@ def text_generator(
     device = next(model.parameters()).device
 
     def predict(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        modes = [(module, module.training) for module in model.modules()]
-        model.eval()
-        try:
-            with torch.inference_mode():
-                return [{"prediction": tokenizer.decode(follow(row))} for row in rows]
-        finally:
-            for module, training in modes:
-                module.training = training
+        with evaluating(model):
+            texts = [text_of(row, key) for row in rows]
+            return [{"prediction": tokenizer.decode(follow(text))} for text in texts]
 
-    def follow(row: Mapping[str, Any]) -> list[int]:
-        if not isinstance(row.get(key), str):
-            raise EvaluationError(f"{key}: missing or no text in the row {dict(row)}")
-        ids = tokenizer.encode(row[key])
+    def follow(text: str) -> list[int]:
+        ids = tokenizer.encode(text)
         if ids[-1:] == [end]:
             ids.pop()
         if not ids:
             raise EvaluationError(f"{key}: empty, and the tokenizer has no token to begin with")
         start, random = len(ids), torch.Generator().manual_seed(seed)
         while len(ids) - start < tokens:
-            latest = torch.tensor([ids[-context:]], device=device)
-            chosen = choose(model(latest)[0, -1].float().cpu(), random)
+            logits = model(torch.tensor([ids[-context:]], device=device))[0, -1].float().cpu()
+            if temperature == 0:
+                chosen = int(logits.argmax())
+            else:
+                likely = torch.softmax(logits / temperature, dim=0)
+                chosen = int(torch.multinomial(likely, 1, generator=random))
             if chosen == end:
                 break
             ids.append(chosen)
         return ids[start:]
-
-    def choose(logits: Tensor, random: torch.Generator) -> int:
-        if temperature == 0:
-            return int(logits.argmax())
-        likely = torch.softmax(logits / temperature, dim=0)
-        return int(torch.multinomial(likely, 1, generator=random))
 
     return predict

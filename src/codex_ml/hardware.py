@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from codex_ml import optional
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,16 +50,16 @@ class Gpu:
 def _nvml() -> Any:
     """NVML, started; None where there is no package or no driver."""
     try:
-        import pynvml  # noqa: PLC0415 - an optional package
-    except ModuleNotFoundError:
-        _log.debug("no NVML: pip install 'codex-audit[monitoring]'")
-        return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+        nvml: Any = optional.load("pynvml", extra="monitoring")
+    except ModuleNotFoundError as error:
         _log.debug("no NVML: %s", error)
         return None
-    return pynvml
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        _log.debug("no NVML: %s", error)
+        return None
+    return nvml
 
 
 @cache
@@ -73,12 +75,8 @@ def gpus() -> tuple[Gpu, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = []
     try:
-        wanted = (
-            [str(index) for index in range(nvml.nvmlDeviceGetCount())]
-            if visible is None
-            else visible.split(",")
-        )
-        for entry in map(str.strip, wanted):
+        every = ",".join(map(str, range(nvml.nvmlDeviceGetCount())))
+        for entry in map(str.strip, (every if visible is None else visible).split(",")):
             handle = (
                 nvml.nvmlDeviceGetHandleByIndex(int(entry))
                 if entry.isdecimal()
@@ -94,12 +92,11 @@ def gpus() -> tuple[Gpu, ...]:
 
 def hardware() -> dict[str, Any]:
     """Processor, cores that this process may use, memory in bytes and devices, as JSON values."""
+    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "host": platform.node(),
         "cpu": _processor(),
-        "cpu_cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cpu_cores": len(affinity(0)) if affinity else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpus": [{"name": gpu.name, "memory_bytes": gpu.memory_bytes} for gpu in gpus()],
     }

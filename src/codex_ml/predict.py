@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codex_ml.errors import exit_code
-from codex_ml.evaluation.models import load_model
-from codex_ml.evaluation.tasks import EvaluationError
-from codex_ml.shards import parse
+from codex_ml.evaluation.models import answers, load_model
+from codex_ml.shards import Row, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from codex_ml.evaluation.harness import Predict
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--model", required=True, help="package.module:factory, called with the checkpoint's path")
     add("--checkpoint", type=Path, help="what the factory is given; None without it")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--rows", type=Path, help="a JSONL or CSV file")
+    source.add_argument("--rows", type=Path, help="a JSONL file")
     source.add_argument("--text", action="append", help="a row with this text; may be repeated")
     add("--batch-size", type=int, default=32, help="rows that the model gets at a time")
     options = parser.parse_args(arguments)
@@ -36,32 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         if options.text:
-            rows: list[dict[str, Any]] = [{"text": text} for text in options.text]
+            texts = enumerate(options.text, start=1)
+            rows = [Row({"text": text}, Path("--text"), number) for number, text in texts]
         else:
-            rows = [row.values for row in parse(options.rows.read_bytes(), options.rows)]
+            rows = list(parse(options.rows.read_bytes(), options.rows))
         model = load_model(options.model, options.checkpoint)
-        for answer in answers(model, rows, batch_size=options.batch_size):
-            print(json.dumps(answer, ensure_ascii=False))
+        said = answers(model, rows, batch_size=options.batch_size)
+        for number, (row, answer) in enumerate(said, start=1):
+            print(json.dumps({"id": row.values.get("id", number), **answer}, ensure_ascii=False))
         return 0
 
     return exit_code(run)
-
-
-def answers(
-    model: Predict, rows: Sequence[Mapping[str, Any]], *, batch_size: int
-) -> Iterator[dict[str, Any]]:
-    """What `model` says of each row, with the row's `id`, or its number from 1 if it has none.
-
-    Raises:
-        EvaluationError: it gives another number of answers than it was given rows.
-    """
-    numbered = enumerate(rows, start=1)
-    while batch := list(islice(numbered, batch_size)):
-        given = model([row for _, row in batch])
-        if len(given) != len(batch):
-            raise EvaluationError(f"the model gave {len(given)} answers to {len(batch)} rows")
-        for (number, row), answer in zip(batch, given, strict=True):
-            yield {"id": row.get("id", number), **answer}
 
 
 if __name__ == "__main__":

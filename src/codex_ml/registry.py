@@ -42,7 +42,6 @@ class Registry(Generic[T]):
         self._kind = kind
         self._group = group
         self._added: dict[str, T] = {}
-        self._imported: dict[str, T] = {}
         self._builtin = {
             name: EntryPoint(name, path, kind) for name, path in (builtin or {}).items()
         }
@@ -100,16 +99,14 @@ class Registry(Generic[T]):
         self.check(name)
         if name in self._added:
             return self._added[name]
-        if name not in self._imported:
-            declared = self._builtin.get(name) or self._declared[name][0]
-            try:
-                self._imported[name] = cast("T", declared.load())
-            except Exception as error:  # a module may raise anything when it is imported
-                raise RegistryError(
-                    f"the {self._kind} {name!r} cannot be imported from {self._origins(name)[0]} "
-                    f"({type(error).__name__}: {error}); mend or remove that package"
-                ) from error
-        return self._imported[name]
+        declared = self._builtin.get(name) or self._declared[name][0]
+        try:
+            return cast("T", declared.load())
+        except Exception as error:  # a module may raise anything when it is imported
+            raise RegistryError(
+                f"the {self._kind} {name!r} cannot be imported from {self._origins(name)[0]} "
+                f"({type(error).__name__}: {error}); mend or remove that package"
+            ) from error
 
     @cached_property
     def _declared(self) -> dict[str, list[EntryPoint]]:

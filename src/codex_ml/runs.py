@@ -10,6 +10,7 @@ import yaml
 
 from codex_ml import seeding
 from codex_ml.checkpoint import CheckpointStore
+from codex_ml.environment import flattened
 from codex_ml.evaluation import (
     Threshold,
     evaluate,
@@ -24,7 +25,7 @@ from codex_ml.tracking import open_tracker, start_run
 from codex_ml.training import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from codex_ml.checkpoint import Checkpoint
@@ -163,21 +164,13 @@ def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
 def _check_same(run: Config[R], path: Path) -> None:
     if not path.exists():
         raise RunError(f"{path.parent}: holds no run to resume; leave out --resume to begin one")
-    before = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    before = flattened(yaml.safe_load(path.read_text(encoding="utf-8")))
     free = {*FREE, *FREE_OF_TRAINER}
     if run.settings.schedule.total is None:
         free -= {"steps"}
-    for key, value in _flat(run.values):
+    for key, value in flattened(run.values).items():
         if key not in free and before.get(key) != value:
             raise RunError(
                 f"{path}: {key}: was {before.get(key)!r} and is now {value!r}; a run continues "
                 "exactly only as it was begun, so give that or another --output"
             )
-
-
-def _flat(values: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{section}{name}.")
-        else:
-            yield f"{section}{name}", value

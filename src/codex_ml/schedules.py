@@ -23,13 +23,9 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.0) -> Callable[[int]
         total: steps until `floor` is reached; it stays there.
         floor: the least factor.
     """
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return floor + (1 - floor) * (1 + math.cos(math.pi * _done(step, warmup, total))) / 2
-
-    return factor
+    return _warmed_up(
+        warmup, total, lambda done: floor + (1 - floor) * (1 + math.cos(math.pi * done)) / 2
+    )
 
 
 def warmup_linear(warmup: int, total: int, floor: float = 0.0) -> Callable[[int], float]:
@@ -37,33 +33,15 @@ def warmup_linear(warmup: int, total: int, floor: float = 0.0) -> Callable[[int]
 
     Bergsma et al., "Straight to Zero", ICLR 2025, find that it beats the cosine.
     """
+    return _warmed_up(warmup, total, lambda done: 1 - (1 - floor) * done)
+
+
+def _warmed_up(warmup: int, total: int, decay: Callable[[float], float]) -> Callable[[int], float]:
+    """`decay` is a function of the share of the steps after the warm-up that is done, 0 to 1."""
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        return 1 - (1 - floor) * _done(step, warmup, total)
+        return decay(min(1.0, (step - warmup) / max(1, total - warmup)))
 
     return factor
-
-
-def warmup_stable_decay(
-    warmup: int, total: int, decay: int, floor: float = 0.0
-) -> Callable[[int], float]:
-    """Linear warm-up, the full rate, and linearly down to `floor` over the last `decay` steps.
-
-    Hu et al., "MiniCPM", COLM 2024: a run can be prolonged from its stable part.
-    """
-    if not 0 <= decay <= total:
-        raise ValueError(f"a decay of {decay} steps does not fit into {total}")
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 1 - (1 - floor) * _done(step, total - decay, total)
-
-    return factor
-
-
-def _done(step: int, start: int, end: int) -> float:
-    """The share of `start` .. `end` that lies behind `step`, 0 to 1."""
-    return min(1.0, max(0.0, (step - start) / max(1, end - start)))

@@ -82,21 +82,16 @@ def capture() -> RngState:
     """The states of all generators as one value that `torch.load(weights_only=True)` reads.
 
     Returns:
-        `python`: (version, 625 integers, next Gaussian or None); `numpy`: the name of the
-        bit generator, its key as an int64 tensor of 624, position and cached Gaussian;
-        `torch`: a uint8 tensor; `cuda`: a uint8 tensor a device, empty without CUDA.
+        `python`: (version, 625 integers, next Gaussian or None); `numpy`: what its
+        `get_state()` gives, the key as an int64 tensor of 624; `torch`: a uint8 tensor; `cuda`:
+        a uint8 tensor a device, empty without CUDA.
     """
-    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - as in seed_everything
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002 - as in seed_everything
+    name, key, position, has_gauss, gauss = numpy_state
     return {
         "python": random.getstate(),
-        "numpy": {
-            "bit_generator": numpy_state["bit_generator"],
-            # weights_only refuses NumPy arrays, and uint32 tensors lack most operators.
-            "key": torch.from_numpy(numpy_state["state"]["key"].astype(np.int64)),
-            "pos": int(numpy_state["state"]["pos"]),
-            "has_gauss": int(numpy_state["has_gauss"]),
-            "gauss": float(numpy_state["gauss"]),
-        },
+        # weights_only refuses NumPy arrays, and uint32 tensors lack most operators.
+        "numpy": (name, torch.from_numpy(key.astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -123,16 +118,10 @@ def restore(state: RngState, *, strict: bool = True) -> None:
             f"the state holds {saved} CUDA generator(s) and this machine has {devices}; "
             "resume on as many devices, or pass strict=False and accept other random numbers"
         )
-    version, words, gauss = state["python"]
-    saved_numpy = state["numpy"]
-    numpy_state = {
-        **{name: saved_numpy[name] for name in ("bit_generator", "has_gauss", "gauss")},
-        "state": {
-            "key": saved_numpy["key"].cpu().numpy().astype(np.uint32),
-            "pos": saved_numpy["pos"],
-        },
-    }
-    random.setstate((version, tuple(words), gauss))
+    version, words, cached = state["python"]
+    name, key, position, has_gauss, gauss = state["numpy"]
+    numpy_state = (name, key.cpu().numpy().astype(np.uint32), position, has_gauss, gauss)
+    random.setstate((version, tuple(words), cached))
     np.random.set_state(numpy_state)  # noqa: NPY002 - as in seed_everything
     # A checkpoint loaded with map_location="cuda" moves these too; generators take CPU tensors.
     torch.set_rng_state(state["torch"].cpu())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import hashlib
-import io
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,14 +23,27 @@ class ManifestError(ValueError):
     """A manifest or shard that is not what it should be; the message names file and key or line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(msgspec.Struct, frozen=True):
     """One file: its path from the manifest's directory, rows, bytes and SHA-256 in hex."""
 
     path: str
     rows: int
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"path: {path} leads out of the manifest's directory")
+
+
+class _Header(msgspec.Struct):
+    format: Any = None
+    format_version: Any = None
+
+
+class _Document(_Header, kw_only=True):
+    shards: Annotated[tuple[Shard, ...], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +67,6 @@ class Manifest:
     path: Path
     shards: tuple[Shard, ...]
     sha256: str
-
-    @property
-    def rows_in_all(self) -> int:
-        """Rows of all shards together."""
-        return sum(shard.rows for shard in self.shards)
 
     def read(self, shard: Shard) -> bytes:
         """The content of one shard, verified before any of it is used.
@@ -83,7 +92,7 @@ class Manifest:
         return content
 
     def rows(self) -> Iterator[Row]:
-        """All rows of JSONL and CSV shards, shard by shard, each verified when it is opened.
+        """All rows of JSONL shards, shard by shard, each verified when it is opened.
 
         Raises:
             ManifestError: a shard is not what the manifest says, or a line is no row.
@@ -99,57 +108,30 @@ class Manifest:
 
 
 def parse(content: bytes, file: Path) -> Iterator[Row]:
-    """The rows of a `.jsonl` or `.csv` file; a CSV file's values are strings.
+    """The rows of a JSONL file.
 
     Args:
         content: the file's bytes, UTF-8.
-        file: its path, whose suffix says what it is.
+        file: its path.
 
     Raises:
-        ManifestError: another suffix, another encoding, or a line that is no row.
+        ManifestError: another suffix than `.jsonl`, another encoding, or a line that is no row.
     """
-    readers = {".jsonl": _jsonl, ".csv": _csv}
-    if file.suffix not in readers:
-        raise ManifestError(f"{file}: its rows cannot be read; {' and '.join(readers)} files can")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ManifestError(f"{file}:{line}: not UTF-8 ({error.reason})") from error
-    return readers[file.suffix](text, file)
-
-
-def _jsonl(text: str, file: Path) -> Iterator[Row]:
+    if file.suffix != ".jsonl":
+        raise ManifestError(f"{file}: its rows cannot be read; those of .jsonl files can")
     # Not splitlines(), which also cuts at characters that JSON allows inside a string.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            raise ManifestError(f"{file}:{number}: not UTF-8 ({error.reason})") from error
         except ValueError as error:
             raise ManifestError(f"{file}:{number}: not JSON ({error})") from error
         if not isinstance(values, dict):
-            raise ManifestError(f"{file}:{number}: a row is an object, not {line.strip()[:40]}")
+            raise ManifestError(f"{file}:{number}: a row is an object, not {values!r:.40}")
         yield Row(values, file, number)
-
-
-def _csv(text: str, file: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        doubled = [name for name in header if header.count(name) > 1]
-        if doubled:
-            raise ManifestError(f"{file}:1: two columns are named {doubled[0]!r}")
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise ManifestError(
-                    f"{file}:{reader.line_num}: {len(cells)} cells under {len(header)} columns"
-                )
-            yield Row(dict(zip(header, cells, strict=True)), file, reader.line_num)
-    except csv.Error as error:
-        raise ManifestError(f"{file}:{reader.line_num}: not CSV ({error})") from error
 
 
 def write_manifest(
@@ -160,7 +142,7 @@ def write_manifest(
     Args:
         path: the manifest's file; the shards lie in its directory or below.
         shards: the files, in the order in which they are to be read.
-        count: the rows of a file; None counts those of JSONL and CSV files.
+        count: the rows of a file; None counts those of a JSONL file.
 
     Raises:
         ManifestError: a shard lies elsewhere or cannot be counted.
@@ -174,13 +156,9 @@ def write_manifest(
         rows = count(file) if count else sum(1 for _ in parse(content, file))
         name = file.resolve().relative_to(path.parent.resolve()).as_posix()
         described.append(Shard(name, rows, len(content), hashlib.sha256(content).hexdigest()))
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "shards": [asdict(shard) for shard in described],
-    }
+    document = _Document(format=FORMAT, format_version=FORMAT_VERSION, shards=tuple(described))
     temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     temporary.replace(path)
     return read_manifest(path)
 
@@ -193,33 +171,20 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = path.read_bytes()
-        document = json.loads(content)
+        header = msgspec.json.decode(content, type=_Header)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except msgspec.DecodeError as error:
         raise ManifestError(f"{path}: not JSON ({error})") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if header.format != FORMAT:
         raise ManifestError(f"{path}: format: not {FORMAT!r}; write one with write_manifest")
-    if document.get("format_version") != FORMAT_VERSION:
+    if header.format_version != FORMAT_VERSION:
         raise ManifestError(
-            f"{path}: format_version: {document.get('format_version')}, and this version reads "
+            f"{path}: format_version: {header.format_version}, and this version reads "
             f"{FORMAT_VERSION}"
         )
-    entries = document.get("shards")
-    if not isinstance(entries, list) or not entries:
-        raise ManifestError(f"{path}: shards: must be a list of at least one shard")
-    shards = tuple(_shard(entry, f"{path}: shards[{i}]") for i, entry in enumerate(entries))
-    return Manifest(path, shards, hashlib.sha256(content).hexdigest())
-
-
-def _shard(entry: object, where: str) -> Shard:
-    keys = {"path": str, "rows": int, "bytes": int, "sha256": str}
-    if not isinstance(entry, dict):
-        raise ManifestError(f"{where}: must be an object with {', '.join(keys)}")
-    for key, kind in keys.items():
-        if type(entry.get(key)) is not kind:
-            raise ManifestError(f"{where}.{key}: must be of type {kind.__name__}")
-    path = PurePosixPath(entry["path"])
-    if path.is_absolute() or ".." in path.parts:
-        raise ManifestError(f"{where}.path: {path} leads out of the manifest's directory")
-    return Shard(**{key: entry[key] for key in keys})
+    try:
+        document = msgspec.json.decode(content, type=_Document)
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    return Manifest(path, document.shards, hashlib.sha256(content).hexdigest())

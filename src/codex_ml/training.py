@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import islice
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from codex_ml import seeding
 from codex_ml.callbacks import calling_on_sigterm
 from codex_ml.distributed import Ranks, ShardedStore
+from codex_ml.modes import evaluating
 from codex_ml.training_types import (
     Event,
     Loader,
@@ -175,25 +175,20 @@ class Trainer(Generic[B]):
         """
         if self._evaluation is None:
             raise ValueError("no evaluation batches; give Trainer an `evaluation`")
-        # A frozen submodule may be in eval mode while the rest trains, so each is remembered.
-        modes = [(module, module.training) for module in self.model.modules()]
         position: dict[str, Any] = getattr(self._evaluation, "state_dict", dict)()
         # A replica's forward would copy buffers from rank 0 and wait for the others.
         called = self.model if self._ranks.replicated else self._called
         total, tokens, batches = 0.0, 0, 0
-        with seeding.untouched(), torch.no_grad(), self._autocast():
-            self.model.eval()
-            try:
+        try:
+            with seeding.untouched(), evaluating(self.model), self._autocast():
                 for batch, counts in self._ranks.in_step(self._evaluation):
                     loss, count = self._loss(called, batch)
                     total += float(loss) * counts
                     tokens += count * counts
                     batches += 1
-            finally:
-                for module, training in modes:
-                    module.training = training
-                if position:
-                    self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
+        finally:
+            if position:
+                self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
         total, tokens_in_all, batches_in_all = self._ranks.sum(total, tokens, batches)
         if not batches_in_all:
             raise ValueError(
@@ -257,11 +252,10 @@ class Trainer(Generic[B]):
             self.gate.load_state_dict(state["gate"])
         self.step = self._saved = state["counters"]["step"]
         self.non_finite = state["counters"]["non_finite"]
-        for name, value in asdict(self.config).items():
-            if name in ("accumulate", "clip_norm", "precision", "compile_backend"):
-                before = state["trainer_config"][name]
-                if value != before:
-                    _log.warning("resumed with %s=%s, was %s: not exact", name, value, before)
+        for name in ("accumulate", "clip_norm", "precision", "compile_backend"):
+            before, now = state["trainer_config"][name], getattr(self.config, name)
+            if now != before:
+                _log.warning("resumed with %s=%s, was %s: not exact", name, now, before)
         self._batches = None  # they belong to the old position
         self.loader.load_state_dict(state["loader"])
         if exact:
@@ -281,15 +275,13 @@ class Trainer(Generic[B]):
         # In double precision, and on the device: read once, when the step is queued.
         sums = torch.zeros((), dtype=torch.float64, device=self._device)
         tokens, divisor = 0, 0.0
-        count_of_batches = len(batches)
-        while batches:
-            batch = batches.popleft()
-            with self._ranks.synchronized(last=not batches):
+        for number, batch in enumerate(batches, start=1):
+            with self._ranks.synchronized(last=number == len(batches)):
                 with self._autocast():
                     loss, count = self._loss(self._called, batch)
                 # By the first batch's count, the same on every rank, which keeps gradients in
                 # fp16's range; the true divisor, the count of all, is known only at the end.
-                divisor = divisor or self._ranks.largest(max(1, count), count_of_batches)
+                divisor = divisor or self._ranks.largest(max(1, count), len(batches))
                 self._scaler.scale(loss / divisor).backward()  # type: ignore[no-untyped-call]
             sums += loss.detach()
             tokens += count
@@ -334,14 +326,12 @@ class Trainer(Generic[B]):
         self.optimizer.zero_grad(set_to_none=True)
         return finite
 
-    def _window(self) -> deque[B]:
+    def _window(self) -> list[B]:
         """The batches of one step: the next `accumulate` of this epoch, or what is left of it."""
-        window: deque[B] = deque()
         for _ in range(2):  # what is left may be nothing
             if self._batches is None:
                 self._batches = iter(self.loader)
-            window.extend(islice(self._batches, self.config.accumulate))
-            if window:
+            if window := list(islice(self._batches, self.config.accumulate)):
                 return window
             self._batches = None
         raise ValueError("the loader gives no batches; its dataset is empty")

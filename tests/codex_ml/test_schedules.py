@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from codex_ml.schedules import warmup_cosine, warmup_linear, warmup_stable_decay
+from codex_ml.schedules import warmup_cosine, warmup_linear
 
 
 def test_the_cosine_warms_up_falls_and_stays() -> None:
@@ -23,11 +23,3 @@ def test_the_line_falls_evenly_to_nothing() -> None:
     factor = warmup_linear(2, 6)
     assert [factor(step) for step in range(8)] == [0.5, 1, 1, 0.75, 0.5, 0.25, 0, 0]
     assert warmup_linear(0, 4, floor=0.5)(2) == 0.75
-
-
-def test_the_stable_part_is_full_until_the_decay() -> None:
-    factor = warmup_stable_decay(2, 10, 4, floor=0.2)
-    assert [factor(step) for step in range(7)] == [0.5, 1, 1, 1, 1, 1, 1]
-    assert [factor(step) for step in range(7, 12)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.2])
-    with pytest.raises(ValueError, match="a decay of 11 steps does not fit into 10"):
-        warmup_stable_decay(2, 10, 11)

@@ -79,8 +79,8 @@ def test_a_value_that_is_no_state_is_refused_before_anything_is_changed() -> Non
     with pytest.raises(seeding.RngStateError, match="lacks cuda, numpy"):
         seeding.restore({"python": random.getstate(), "torch": torch.get_rng_state()})
     state = seeding.capture()
-    state["numpy"].pop("pos")
-    with pytest.raises(KeyError):
+    state["numpy"] = state["numpy"][:2]
+    with pytest.raises(ValueError, match="not enough values"):
         seeding.restore(state)
     assert draws() == expected
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from codex_ml.evaluation.bootstrap import Interval, Resampling
 from codex_ml.evaluation.harness import (
-    Predict,
     evaluate,
     predictions_of,
     read_predictions,
@@ -31,6 +30,7 @@ from codex_ml.evaluation.harness import (
     summary,
 )
 from codex_ml.evaluation.metrics import METRICS
+from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError, Task, read_task, write_task
 from codex_ml.evaluation.thresholds import Threshold
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codex_ml.errors import exit_code
 from codex_ml.evaluation.bootstrap import Resampling
 from codex_ml.evaluation.harness import (
     evaluate,
@@ -18,9 +18,8 @@ from codex_ml.evaluation.harness import (
     summary,
 )
 from codex_ml.evaluation.models import load_model
-from codex_ml.evaluation.tasks import EvaluationError, read_task
+from codex_ml.evaluation.tasks import read_task
 from codex_ml.evaluation.thresholds import Threshold
-from codex_ml.shards import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,25 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         how = Resampling(
-            method=options.interval,
-            confidence=options.confidence,
-            resamples=options.resamples,
-            seed=options.seed,
+            confidence=options.confidence, resamples=options.resamples, seed=options.seed
         )
     except ValueError as error:
         parser.error(str(error))
-    try:
+
+    def run() -> int:
         results = _results(options, how)
         if options.out:
             save_evaluation(results, options.out)
-    except (EvaluationError, ManifestError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    print(summary(results))
-    return 0 if results["passed"] else 1
+        print(summary(results))
+        return 0 if results["passed"] else 1
+
+    return exit_code(run)
 
 
 def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
@@ -64,9 +57,6 @@ def _results(options: argparse.Namespace, how: Resampling) -> dict[str, Any]:
         predictions = predictions_of(task, model, batch_size=options.batch_size)
         checkpoint = str(options.checkpoint) if options.checkpoint else None
         source = {"model": options.model, "checkpoint": checkpoint}
-    if options.save_predictions:
-        lines = (json.dumps(row.values, allow_nan=False) + "\n" for row in predictions)
-        options.save_predictions.write_text("".join(lines), encoding="utf-8")
     results = evaluate(task, predictions, thresholds=options.threshold, resampling=how)
     return {**results, "source": source}
 
@@ -76,12 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--task", type=Path, required=True, help="the task's TOML file")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--predictions", type=Path, help="a JSONL or CSV file of predictions")
+    source.add_argument("--predictions", type=Path, help="a JSONL file of predictions")
     source.add_argument("--model", help="package.module:factory, called with the checkpoint's path")
     add("--checkpoint", type=Path, help="what the factory is given; None without it")
     add("--batch-size", type=_positive, default=32, help="rows that the model gets at a time")
     add("--out", type=Path, help="where the results go, as JSON")
-    add("--save-predictions", type=Path, help="where the predictions go, as JSONL")
     add(
         "--threshold",
         type=_threshold,
@@ -90,7 +79,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="'METRIC[.low|.high] >= NUMBER'",
         help="what has to hold for exit code 0; may be repeated",
     )
-    add("--interval", choices=("percentile", "bca"), default="percentile")
     add("--confidence", type=float, default=0.95)
     add("--resamples", type=int, default=1000)
     add("--seed", type=int, default=0)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codex_ml.environment import git_state
+from codex_ml.environment import git_state, packages
 from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
+from codex_ml.evaluation.models import answers
 from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
 from codex_ml.shards import Row, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from codex_ml.evaluation.models import Predict
     from codex_ml.evaluation.thresholds import Threshold
 
 FORMAT = "codex-ml-evaluation"
 FORMAT_VERSION = 1
 
-Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]]
-"""rows -> for each, in order, what the metrics need: "prediction", "score", "nll", "tokens"."""
-
-_LIBRARIES = ("numpy", "scipy", "scikit-learn", "sacrebleu", "torch")
+_LIBRARIES = {"numpy", "scikit-learn", "sacrebleu", "torch"}
 
 
 def evaluate(
@@ -84,7 +82,7 @@ def evaluate(
         "passed": all(entry["passed"] for entry in judged),
         "git_commit": commit,
         "git_dirty": dirty,
-        "packages": _versions(),
+        "packages": {name: v for name, v in packages().items() if name in _LIBRARIES},
     }
 
 
@@ -114,17 +112,13 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def read_predictions(path: Path) -> list[Row]:
-    """The predictions in a JSONL or CSV file, one a row with the row's id.
+    """The predictions in a JSONL file, one a row with the row's id.
 
     Raises:
-        EvaluationError: it cannot be read.
+        OSError: it cannot be read.
         ManifestError: a line of it is no row.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
-    return list(parse(content, path))
+    return list(parse(path.read_bytes(), path))
 
 
 def predictions_of(task: Task, predict: Predict, *, batch_size: int = 32) -> list[Row]:
@@ -139,18 +133,11 @@ def predictions_of(task: Task, predict: Predict, *, batch_size: int = 32) -> lis
         EvaluationError: it gives another number of predictions than it was given rows.
         ManifestError: the data is not what its manifest says.
     """
-    made: list[Row] = []
-    rows = task.manifest.rows()
-    while batch := list(islice(rows, batch_size)):
-        answers = predict([row.values for row in batch])
-        if len(answers) != len(batch):
-            raise EvaluationError(
-                f"{batch[0].place}: the model gave {len(answers)} predictions for {len(batch)} rows"
-            )
-        for row, answer in zip(batch, answers, strict=True):
-            values = {task.id: field(row, task.id), **answer}
-            made.append(Row(values, Path("<model>"), len(made) + 1))
-    return made
+    said = answers(predict, task.manifest.rows(), batch_size=batch_size)
+    return [
+        Row({task.id: field(row, task.id), **answer}, Path("<model>"), number)
+        for number, (row, answer) in enumerate(said, start=1)
+    ]
 
 
 def _check_names(task: Task, thresholds: Sequence[Threshold]) -> None:
@@ -187,14 +174,4 @@ def _paired(task: Task, rows: Sequence[Row], predictions: Sequence[Row]) -> list
 
 
 def _id(row: Row, task: Task) -> str:
-    return str(field(row, task.id))  # of a CSV file 7 is "7"
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return str(field(row, task.id))  # 7 and "7" are one id

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from codex_ml.evaluation.tasks import EvaluationError
+from codex_ml.modes import evaluating
 from codex_ml.tokenization.batches import pad
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from codex_ml.evaluation.harness import Predict
+    from codex_ml.evaluation.models import Predict
     from codex_ml.tokenization.protocol import Tokenizer
 
 
@@ -41,7 +42,7 @@ def language_model(
     """
 
     def predict(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        texts = [_text(row, key) for row in rows]
+        texts = [text_of(row, key) for row in rows]
         windows, owners = [], []
         for number, text in enumerate(texts):
             ids = tokenizer.encode(text)
@@ -68,20 +69,19 @@ def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_
     device = next(model.parameters()).device
     ids = torch.tensor(batch.ids, device=device)
     mask = torch.tensor(batch.mask, device=device)[:, 1:]
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            output = model(ids[:, :-1])
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(model):
+        output = model(ids[:, :-1])
     logits = output if isinstance(output, torch.Tensor) else output.logits
     losses = functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
     return (losses.double() * mask).sum(dim=1).cpu()
 
 
-def _text(row: Mapping[str, Any], key: str) -> str:
+def text_of(row: Mapping[str, Any], key: str) -> str:
+    """The text of a row.
+
+    Raises:
+        EvaluationError: it has none.
+    """
     if not isinstance(row.get(key), str):
         raise EvaluationError(f"{key}: missing or no text in the row {dict(row)}")
     return str(row[key])

@@ -25,71 +25,11 @@ if TYPE_CHECKING:
     Metric = Callable[[Sequence[Pair], str | None], Statistic]
 
 
-def accuracy(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Share of predictions that equal the target; for text the exact match."""
-    true, predicted = _classes(pairs, target)
-    score = _sklearn().accuracy_score
-    return lambda weights: float(score(true, predicted, sample_weight=weights))
-
-
-def f1_macro(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Unweighted mean of the F1 of all classes that occur; 0 for one never rightly predicted."""
-    true, predicted = _classes(pairs, target)
-    score = _sklearn().f1_score
-
-    def statistic(weights: Weights) -> float:
-        kept = weights > 0  # a class that was not drawn is not one with an F1 of 0
-        return float(
-            score(
-                true[kept],
-                predicted[kept],
-                average="macro",
-                sample_weight=weights[kept],
-                zero_division=0,
-            )
-        )
-
-    return statistic
-
-
-def roc_auc(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Area under the ROC curve of `score`, for targets 0 and 1; undefined for one class."""
-    true = _numbers([pair.example for pair in pairs], _named(target, "roc_auc"))
-    other = np.flatnonzero(~np.isin(true, (0, 1)))
-    if other.size:
-        place = pairs[int(other[0])].example.place
-        raise EvaluationError(f"{place}: {target}: roc_auc takes targets 0 and 1")
-    scores = _numbers([pair.prediction for pair in pairs], "score")
-    area = _sklearn().roc_auc_score
-
-    def statistic(weights: Weights) -> float:
-        kept = weights > 0
-        if len(np.unique(true[kept])) == 1:
-            return math.nan
-        return float(area(true[kept], scores[kept], sample_weight=weights[kept]))
-
-    return statistic
-
-
-def mae(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Mean absolute error, in the target's unit."""
-    true, predicted = _quantities(pairs, target, "mae")
-    error = _sklearn().mean_absolute_error
-    return lambda weights: float(error(true, predicted, sample_weight=weights))
-
-
-def rmse(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Root of the mean squared error, in the target's unit."""
-    true, predicted = _quantities(pairs, target, "rmse")
-    error = _sklearn().root_mean_squared_error
-    return lambda weights: float(error(true, predicted, sample_weight=weights))
-
-
 def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:
     """Corpus BLEU, 0 to 100, against one reference or a list of them."""
     library = optional.load("sacrebleu.metrics", extra="evaluation").BLEU
     scorer = library(effective_order=True)  # as sacrebleu asks for single sentences
-    key = _named(target, "bleu")
+    key = _named(target)
     counts = []
     for pair in pairs:
         reference, said = field(pair.example, key), field(pair.prediction, "prediction")
@@ -129,10 +69,28 @@ def bits_per_byte(pairs: Sequence[Pair], target: str | None) -> Statistic:
     return _rate(pairs, "bytes", lambda nats: nats / math.log(2))
 
 
-METRICS: dict[str, Metric] = {
-    metric.__name__: metric
-    for metric in (accuracy, f1_macro, roc_auc, mae, rmse, bleu, perplexity, bits_per_byte)
-}
+def _scikit(
+    score: str, of: Callable[..., tuple[Any, Any]], *, classes: int = 1, **options: object
+) -> Metric:
+    """A metric of scikit-learn's of what `of` makes of the targets and predictions.
+
+    It is undefined where fewer than `classes` different targets are drawn.
+    """
+
+    def metric(pairs: Sequence[Pair], target: str | None) -> Statistic:
+        true, predicted = of(pairs, _named(target))
+        function = getattr(optional.load("sklearn.metrics", extra="evaluation"), score)
+
+        def statistic(weights: Weights) -> float:
+            kept = weights > 0  # a class that was not drawn is not one with an F1 of 0
+            if classes > 1 and len(np.unique(true[kept])) < classes:
+                return math.nan
+            weighted = {"sample_weight": weights[kept], **options}
+            return float(function(true[kept], predicted[kept], **weighted))
+
+        return statistic
+
+    return metric
 
 
 def _rate(pairs: Sequence[Pair], per: str, scale: Callable[[float], float]) -> Statistic:
@@ -156,11 +114,8 @@ def _weighted(weights: Weights, values: Weights) -> Any:
     return (weights * values.T).sum(axis=-1)
 
 
-def _classes(
-    pairs: Sequence[Pair], target: str | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _classes(pairs: Sequence[Pair], key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Targets and predictions as numbers of classes."""
-    key = _named(target, "this metric")
     numbers: dict[Any, int] = {}
     rows = []
     for pair in pairs:
@@ -181,19 +136,26 @@ def _classes(
     return table[:, 0], table[:, 1]
 
 
-def _quantities(pairs: Sequence[Pair], target: str | None, metric: str) -> tuple[Weights, Weights]:
-    key = _named(target, metric)
+def _quantities(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
     true = _numbers([pair.example for pair in pairs], key)
     return true, _numbers([pair.prediction for pair in pairs], "prediction")
+
+
+def _scores(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
+    true = _numbers([pair.example for pair in pairs], key)
+    if (other := np.flatnonzero(~np.isin(true, (0, 1)))).size:
+        place = pairs[int(other[0])].example.place
+        raise EvaluationError(f"{place}: {key}: roc_auc takes targets 0 and 1")
+    return true, _numbers([pair.prediction for pair in pairs], "score")
 
 
 def _numbers(rows: Sequence[Any], key: str) -> Weights:
     return np.asarray([number(row, key) for row in rows], dtype=np.float64)
 
 
-def _named(target: str | None, metric: str) -> str:
+def _named(target: str | None) -> str:
     if target is None:
-        raise EvaluationError(f"target: {metric} needs one; name its key in the task")
+        raise EvaluationError("target: the metric needs one; name its key in the task")
     return target
 
 
@@ -202,5 +164,16 @@ def _demand_text(value: object, place: str, key: str) -> None:
         raise EvaluationError(f"{place}: {key}: must be text, not {value!r}")
 
 
-def _sklearn() -> Any:
-    return optional.load("sklearn.metrics", extra="evaluation")
+METRICS: dict[str, Metric] = {
+    # The share of predictions that equal the target; for text the exact match.
+    "accuracy": _scikit("accuracy_score", _classes),
+    # The unweighted mean of the F1 of all classes that occur; 0 for one never rightly predicted.
+    "f1_macro": _scikit("f1_score", _classes, average="macro", zero_division=0),
+    # The area under the ROC curve of `score`, for targets 0 and 1.
+    "roc_auc": _scikit("roc_auc_score", _scores, classes=2),
+    "mae": _scikit("mean_absolute_error", _quantities),
+    "rmse": _scikit("root_mean_squared_error", _quantities),
+    "bleu": bleu,
+    "perplexity": perplexity,
+    "bits_per_byte": bits_per_byte,
+}

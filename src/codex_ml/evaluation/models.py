@@ -1,17 +1,23 @@
-"""Trained models by the name of what loads them."""
+"""Trained models by the name of what loads them, and what they say to rows."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from codex_ml.errors import is_worded
 from codex_ml.evaluation.tasks import EvaluationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from codex_ml.evaluation.harness import Predict
+    from codex_ml.shards import Row
+
+Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]]
+"""rows -> for each, in order, what the metrics need: "prediction", "score", "nll", "tokens"."""
 
 
 def load_model(reference: str, checkpoint: Path | None) -> Predict:
@@ -41,3 +47,21 @@ def load_model(reference: str, checkpoint: Path | None) -> Predict:
     if not callable(predict):
         raise EvaluationError(f"--model {reference}: it must return a function of rows")
     return predict
+
+
+def answers(
+    predict: Predict, rows: Iterable[Row], *, batch_size: int
+) -> Iterator[tuple[Row, Mapping[str, Any]]]:
+    """Each row with what a model says to it; the model is given `batch_size` rows at a time.
+
+    Raises:
+        EvaluationError: it gives another number of answers than it was given rows.
+    """
+    rows = iter(rows)
+    while batch := list(islice(rows, batch_size)):
+        given = predict([row.values for row in batch])
+        if len(given) != len(batch):
+            raise EvaluationError(
+                f"{batch[0].place}: the model gave {len(given)} answers to {len(batch)} rows"
+            )
+        yield from zip(batch, given, strict=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 from codex_ml.evaluation.thresholds import Threshold
 from codex_ml.shards import Manifest, Row, read_manifest, write_manifest
@@ -57,46 +58,41 @@ class Pair:
     prediction: Row
 
 
-_KEYS: dict[str, type] = {
-    "name": str,
-    "manifest": str,
-    "metrics": list,
-    "id": str,
-    "target": str,
-    "cluster": str,
-    "thresholds": list,
-}
-_REQUIRED = ("name", "manifest", "metrics")
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    """The task's file."""
+
+    name: str
+    manifest: str
+    metrics: Annotated[list[str], msgspec.Meta(min_length=1)]
+    id: str = "id"
+    target: str | None = None
+    cluster: str | None = None
+    thresholds: list[str] = []
 
 
 def read_task(path: Path) -> Task:
     """Read a task; its manifest's path starts from the task's directory.
 
     Raises:
-        EvaluationError: it cannot be read, or a key is unknown, missing or of another type.
+        OSError: it cannot be read.
+        EvaluationError: a key is unknown, missing or of another type.
         ManifestError: so is the manifest.
     """
+    content = path.read_bytes()
     try:
-        content = path.read_bytes()
-        document = tomllib.loads(content.decode())
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+        document = msgspec.toml.decode(content, type=_Document)
+        thresholds = tuple(map(Threshold.parse, document.thresholds))
     except ValueError as error:
-        raise EvaluationError(f"{path}: not TOML ({error})") from error
-    _check(path, document)
-    try:
-        thresholds = tuple(Threshold.parse(text) for text in document.get("thresholds", []))
-    except ValueError as error:
-        raise EvaluationError(f"{path}: thresholds: {error}") from error
+        raise EvaluationError(f"{path}: {error}; see codex_ml.evaluation.Task") from error
     return Task(
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
-        name=document["name"],
-        manifest=read_manifest(path.parent / document["manifest"]),
-        metrics=tuple(document["metrics"]),
-        id=document.get("id", "id"),
-        target=document.get("target"),
-        cluster=document.get("cluster"),
+        name=document.name,
+        manifest=read_manifest(path.parent / document.manifest),
+        metrics=tuple(document.metrics),
+        id=document.id,
+        target=document.target,
+        cluster=document.cluster,
         thresholds=thresholds,
     )
 
@@ -129,20 +125,6 @@ def write_task(
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def _check(path: Path, document: dict[str, Any]) -> None:
-    for key, value in document.items():
-        kind = _KEYS.get(key)
-        if kind is None:
-            raise EvaluationError(f"{path}: {key}: unknown; the keys are {', '.join(_KEYS)}")
-        if not isinstance(value, kind):
-            raise EvaluationError(f"{path}: {key}: must be of type {kind.__name__}")
-        if isinstance(value, list) and not (value and all(isinstance(e, str) for e in value)):
-            raise EvaluationError(f"{path}: {key}: must be a list of at least one string")
-    for key in _REQUIRED:
-        if key not in document:
-            raise EvaluationError(f"{path}: {key}: missing")
-
-
 def field(row: Row, key: str) -> Any:
     """A row's value.
 
@@ -155,16 +137,12 @@ def field(row: Row, key: str) -> Any:
 
 
 def number(row: Row, key: str) -> float:
-    """A row's value as a finite number; of a CSV file it is text.
+    """A row's value as a finite number.
 
     Raises:
         EvaluationError: it is none.
     """
     value = field(row, key)
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise EvaluationError(f"{row.place}: {key}: {value!r} is not a finite number")
-    return found
+    return float(value)

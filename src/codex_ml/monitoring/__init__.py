@@ -2,6 +2,6 @@
 
 from codex_ml.monitoring.logs import setup_logging
 from codex_ml.monitoring.machine import MachineSampler
-from codex_ml.monitoring.speed import StepReport, flops_per_token, peak_flops
+from codex_ml.monitoring.speed import StepReport, flops_per_token
 
-__all__ = ["MachineSampler", "StepReport", "flops_per_token", "peak_flops", "setup_logging"]
+__all__ = ["MachineSampler", "StepReport", "flops_per_token", "setup_logging"]

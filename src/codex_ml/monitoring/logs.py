@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
@@ -74,7 +73,12 @@ def setup_logging(
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for suffix, form in ((".log", text), (".jsonl", _JsonLines(rank))):
-                file = _RunFileHandler(directory / (stem + suffix), max_bytes, backups)
+                file = _RunFileHandler(
+                    directory / (stem + suffix),
+                    maxBytes=max_bytes,
+                    backupCount=backups,
+                    encoding="utf-8",
+                )
                 _add(root, suffix, file, form)
         except OSError as error:
             warnings.warn(f"{error}: messages go to the console alone", stacklevel=2)
@@ -90,24 +94,16 @@ def _add(
 
 
 class _RunFileHandler(RotatingFileHandler):
-    """A file that, once it cannot be written, says so once and not at each message."""
-
-    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
-        super().__init__(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
-        self._told = False
+    """A file that, once it cannot be written, says so and leaves the log to the others."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)  # a fault of the message, shown with its traceback
-        elif not self._told:
-            self._told = True
-            # The log cannot say that it fails.
-            print(f"{self.baseFilename}: {error}; messages are missing there", file=sys.stderr)
-
-    def close(self) -> None:
-        with suppress(OSError):  # told already
-            super().close()
+            return
+        logging.getLogger().removeHandler(self)
+        # The log cannot say that it fails.
+        print(f"{self.baseFilename}: {error}; messages are missing there", file=sys.stderr)
 
 
 class _JsonLines(logging.Formatter):

@@ -8,12 +8,12 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
+from codex_ml import optional
 from codex_ml.hardware import gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
 
     from codex_ml.tracking.base import Tracker
 
@@ -57,12 +57,7 @@ class MachineSampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         # A tracker that hangs must not hold up the end of a run.
         self._thread.join(timeout=30)
@@ -87,13 +82,7 @@ def measure(directory: Path) -> dict[str, float]:
     Raises:
         ModuleNotFoundError: psutil is not installed.
     """
-    try:
-        import psutil  # noqa: PLC0415 - an optional package
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "no psutil, which measures the machine: pip install 'codex-audit[monitoring]'",
-            name="psutil",
-        ) from error
+    psutil: Any = optional.load("psutil", extra="monitoring")
     process = _process(os.getpid())
     found = {
         "system/cpu_percent": psutil.cpu_percent(),
@@ -112,6 +101,4 @@ def measure(directory: Path) -> dict[str, float]:
 
 @cache  # it remembers the processor time of the call before
 def _process(number: int) -> Any:
-    import psutil  # noqa: PLC0415 - an optional package
-
-    return psutil.Process(number)
+    return optional.load("psutil", extra="monitoring").Process(number)

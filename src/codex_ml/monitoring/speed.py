@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,32 +10,6 @@ if TYPE_CHECKING:
     from codex_ml.training import Step, Trainer
 
 _log = logging.getLogger(__name__)
-
-# Dense bf16 with fp32 accumulation, from NVIDIA's data sheets (sparsity would double them).
-_PEAK_FLOPS = {
-    "A100": 312e12,
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "B200": 2250e12,
-    "L4": 121e12,
-    "L40S": 362e12,
-}
-
-
-def peak_flops(device: str) -> float | None:
-    """The most bf16 operations a second of a device by its name; None for one not known here.
-
-    Args:
-        device: as `torch.cuda.get_device_name()` or `codex_ml.hardware.Gpu.name` has it.
-    """
-    for name, flops in _PEAK_FLOPS.items():
-        words = name.replace(" ", ".*")
-        if re.search(rf"\b{words}\b", device):
-            return flops
-    return None
-
 
 def flops_per_token(parameters: int, layers: int, width: int, sequence: int) -> float:
     """Operations a token of a transformer's training step, forward and backward.
@@ -62,7 +35,8 @@ class StepReport:
         tracker: where to.
         every: steps in a report; the last of a run may have fewer.
         flops_per_token: of the model, see the function of that name.
-        peak_flops: of the device; with both given, `train/mfu` is logged.
+        peak_flops: of the device in the precision trained in, from its data sheet, dense; with
+            both given, `train/mfu` is logged.
 
     Raises:
         ValueError: `every` is below 1.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from codex_ml.tokenization import vocabulary
-from codex_ml.tokenization.protocol import PAD, Adapter, Side, library, verified
+from codex_ml.tokenization.protocol import PAD, Adapter, Side, library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,83 +44,49 @@ class HuggingFaceTokenizer(Adapter):
 
     @classmethod
     def train(
-        cls,
-        texts: Iterable[str],
-        *,
-        vocab_size: int = 1000,
-        model: vocabulary.Model = "bpe",
+        cls, texts: Iterable[str], *, vocab_size: int = 1000, model: vocabulary.Model = "bpe"
     ) -> HuggingFaceTokenizer:
-        """Train a byte-level vocabulary; see `codex_ml.tokenization.vocabulary`.
-
-        Args:
-            texts: the corpus, read once.
-            vocab_size: ids in all: bytes, three special tokens, and what is learnt.
-            model: "bpe", "wordpiece" or "unigram".
-
-        Raises:
-            ModuleNotFoundError: `tokenizers` is not installed.
-            ValueError: `vocab_size` has no room for bytes and special tokens, or there is no
-                such model.
-        """
+        """Train a byte-level vocabulary; arguments and errors are those of `vocabulary.train`."""
         return cls(vocabulary.train(texts, vocab_size=vocab_size, model=model))
 
     @classmethod
-    def load(
-        cls, path: Path, *, pad: str | None = None, expected_hash: str | None = None
-    ) -> HuggingFaceTokenizer:
-        """Load a `tokenizer.json`.
-
-        Args:
-            path: the file.
-            pad: its padding token; None takes what it declares, or `<pad>`.
-            expected_hash: what `save` returned; None does not check.
+    def load(cls, path: Path, *, pad: str | None = None) -> HuggingFaceTokenizer:
+        """Load a `tokenizer.json`; `pad` as for the class.
 
         Raises:
             ModuleNotFoundError: `tokenizers` is not installed.
             OSError: the file cannot be read.
-            ValueError: it has another hash, or no token `pad`.
+            ValueError: it has no token `pad`.
         """
         tokenizer = library("tokenizers").Tokenizer
-        return cls(tokenizer.from_str(verified(path, expected_hash).decode()), pad=pad)
+        return cls(tokenizer.from_str(path.read_text(encoding="utf-8")), pad=pad)
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids, special ones included."""
         return int(self.inner.get_vocab_size(with_added_tokens=True))
 
     @property
     def pad_id(self) -> int:
-        """The id that fills rows of a batch."""
         return self._pad_id
 
     @property
     def special_ids(self) -> dict[str, int]:
-        """Special token -> id."""
         added = self.inner.get_added_tokens_decoder()
         return {token.content: int(i) for i, token in sorted(added.items()) if token.special}
 
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the file that `save` writes."""
-        return hashlib.sha256(self._document()).hexdigest()
-
     def encode(self, text: str, *, special: bool = True) -> list[int]:
-        """The ids of `text`, between the begin and end tokens if `special`."""
         return list(self.inner.encode(text, add_special_tokens=special).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`, special tokens left out."""
         return str(self.inner.decode(list(ids), skip_special_tokens=True))
 
-    def save(self, path: Path) -> str:
-        """Write `tokenizer.json` to `path` and return its SHA-256.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        document = self._document()
-        path.write_bytes(document)
-        return hashlib.sha256(document).hexdigest()
+    def save(self, path: Path) -> None:
+        """Write `tokenizer.json` to `path`, with the padding declared: it says how to pad."""
+        self.inner.enable_padding(pad_id=self._pad_id, pad_token=self._pad)
+        try:
+            path.write_text(self.inner.to_str(pretty=True), encoding="utf-8")
+        finally:
+            self.inner.no_padding()
 
     def _overhead(self) -> int:
         return int(self.inner.num_special_tokens_to_add(is_pair=False))
@@ -137,11 +102,3 @@ class HuggingFaceTokenizer(Adapter):
         finally:
             self.inner.no_truncation()  # `encode` must not inherit it
         return [encoding.ids for encoding in encoded]
-
-    def _document(self) -> bytes:
-        """Its JSON, with the padding declared, so that the file says by itself how to pad."""
-        self.inner.enable_padding(pad_id=self._pad_id, pad_token=self._pad)
-        try:
-            return str(self.inner.to_str(pretty=True)).encode()
-        finally:
-            self.inner.no_padding()

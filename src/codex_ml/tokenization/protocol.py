@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -56,11 +55,25 @@ class Tokenizer(Protocol):
         padding_side: Side = "right",
         truncation_side: Side = "right",
     ) -> Batch:
-        """The ids of several texts as one padded batch."""
+        """The ids of several texts as one batch.
+
+        Args:
+            texts: any number of texts.
+            special: put each between the begin and end tokens.
+            max_length: cut longer texts so that they have at most this many ids; the begin
+                and end tokens stay.
+            pad_to: the length of every row, at least the longest text's; None pads to that.
+            padding_side: where rows are filled; "left" for generation by a decoder.
+            truncation_side: where longer texts lose what is too much.
+
+        Raises:
+            ValueError: `max_length` has no room for the special tokens, or a text is longer
+                than `pad_to`.
+        """
 
     @abstractmethod
-    def save(self, path: Path) -> str:
-        """Write it to `path` and return its hash.
+    def save(self, path: Path) -> None:
+        """Write what the library itself reads to `path`; see `save_tokenizer`.
 
         Raises:
             OSError: it cannot be written.
@@ -80,7 +93,7 @@ class Adapter(Tokenizer):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `load` needs besides the file, as JSON values."""
+        """What `load` needs besides the path, as JSON values."""
         return {}
 
     @abstractmethod
@@ -94,7 +107,6 @@ class Adapter(Tokenizer):
         """The ids of each text, cut at `side` to `max_length`, special tokens kept."""
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
-        """The ids of `text`, between the begin and end tokens if `special`."""
         return self._rows([text], special=special, max_length=None, side="right")[0]
 
     def encode_batch(
@@ -107,21 +119,6 @@ class Adapter(Tokenizer):
         padding_side: Side = "right",
         truncation_side: Side = "right",
     ) -> Batch:
-        """The ids of several texts as one batch.
-
-        Args:
-            texts: any number of texts.
-            special: put each between the begin and end tokens.
-            max_length: cut longer texts so that they have at most this many ids; the begin
-                and end tokens stay.
-            pad_to: the length of every row, at least the longest text's; None pads to that.
-            padding_side: where rows are filled; "left" for generation by a decoder.
-            truncation_side: where longer texts lose what is too much.
-
-        Raises:
-            ValueError: `max_length` has no room for the special tokens, or a text is longer
-                than `pad_to`.
-        """
         overhead = self._overhead() if special else 0
         if max_length is not None and max_length <= overhead:
             raise ValueError(
@@ -131,44 +128,38 @@ class Adapter(Tokenizer):
         return pad(rows, self.pad_id, length=pad_to, side=padding_side)
 
 
-def framed(
-    rows: list[list[int]],
-    *,
-    begin: list[int],
-    end: list[int],
-    max_length: int | None,
-    side: Side,
-) -> list[list[int]]:
-    """Rows cut at `side` and put between `begin` and `end`, at most `max_length` ids in all."""
-    if max_length is not None:
-        room = max_length - len(begin) - len(end)
-        rows = [row[:room] if side == "right" else row[max(0, len(row) - room) :] for row in rows]
-    return [begin + row + end for row in rows]
+class FramingAdapter(Adapter):
+    """An adapter that puts the special tokens around a text itself, and takes them off again."""
 
+    inner: Any
+    _pad_id: int
+    _begin: list[int]
+    _end: list[int]
 
-def verified(path: Path, expected_hash: str | None) -> bytes:
-    """The content of a tokenizer's file.
+    @property
+    def pad_id(self) -> int:
+        return self._pad_id
 
-    Raises:
-        OSError: it cannot be read.
-        ValueError: its SHA-256 is not `expected_hash`.
-    """
-    content = path.read_bytes()
-    demand(path, hashlib.sha256(content).hexdigest(), expected_hash)
-    return content
+    def decode(self, ids: Sequence[int]) -> str:
+        special = set(self.special_ids.values())
+        return str(self.inner.decode([token for token in ids if token not in special]))
 
+    @abstractmethod
+    def _plain(self, texts: list[str]) -> list[list[int]]:
+        """The ids of each text alone."""
 
-def demand(path: Path, found: str, expected: str | None) -> None:
-    """Refuse another hash than the expected one.
+    def _overhead(self) -> int:
+        return len(self._begin) + len(self._end)
 
-    Raises:
-        ValueError: they differ.
-    """
-    if expected is not None and found != expected:
-        raise ValueError(
-            f"{path}: its SHA-256 is {found}, not {expected}: another tokenizer than "
-            "the model was trained with; restore that file"
-        )
+    def _rows(
+        self, texts: list[str], *, special: bool, max_length: int | None, side: Side
+    ) -> list[list[int]]:
+        begin, end = (self._begin, self._end) if special else ([], [])
+        rows = self._plain(texts)
+        if max_length is not None:
+            room = max_length - len(begin) - len(end)
+            rows = [row[:room] if side == "right" else row[-room:] for row in rows]
+        return [begin + row + end for row in rows]
 
 
 def library(name: str) -> ModuleType:

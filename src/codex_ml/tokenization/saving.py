@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from codex_ml.tokenization.huggingface import HuggingFaceTokenizer
 from codex_ml.tokenization.pretrained import TransformersTokenizer
-from codex_ml.tokenization.protocol import Adapter, demand
 from codex_ml.tokenization.spm import SentencePieceTokenizer
 from codex_ml.tokenization.tiktokens import TiktokenTokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from codex_ml.tokenization.protocol import Adapter
 
 FORMAT = "codex-ml-tokenizer"
 FORMAT_VERSION = 1
@@ -44,16 +45,16 @@ def save_tokenizer(tokenizer: Adapter, directory: Path) -> str:
     Raises:
         OSError: it cannot be written.
     """
-    _, name = _ADAPTERS[tokenizer.kind]
     temporary = directory.with_name(f".{directory.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed while it wrote
     temporary.mkdir(parents=True)
-    digest = tokenizer.save(temporary / name)
+    path = temporary / _ADAPTERS[tokenizer.kind][1]
+    tokenizer.save(path)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "kind": tokenizer.kind,
-        "sha256": digest,
+        "sha256": _sha256(path),
         "settings": tokenizer.settings,
     }
     content = (json.dumps(description, indent=2, sort_keys=True) + "\n").encode()
@@ -79,8 +80,8 @@ def load_tokenizer(directory: Path, *, expected_hash: str | None = None) -> Adap
     """
     path = directory / _DESCRIPTION
     content = path.read_bytes()
+    _demand(path, hashlib.sha256(content).hexdigest(), expected_hash)
     try:
-        demand(path, hashlib.sha256(content).hexdigest(), expected_hash)
         description = json.loads(content)
         if not isinstance(description, dict) or description.get("format") != FORMAT:
             raise TokenizerError(f"{path}: format: not {FORMAT!r}; write it with save_tokenizer")
@@ -90,11 +91,27 @@ def load_tokenizer(directory: Path, *, expected_hash: str | None = None) -> Adap
                 f"reads {FORMAT_VERSION}"
             )
         adapter, name = _ADAPTERS[description["kind"]]
-        loaded: Adapter = adapter.load(
-            directory / name, expected_hash=description["sha256"], **description["settings"]
-        )
+        _demand(directory / name, _sha256(directory / name), description["sha256"])
+        loaded: Adapter = adapter.load(directory / name, **description["settings"])
     except KeyError as error:
         raise TokenizerError(f"{path}: {error.args[0]!r} is missing or unknown") from error
     except ValueError as error:
         raise error if isinstance(error, TokenizerError) else TokenizerError(str(error)) from error
     return loaded
+
+
+def _demand(path: Path, found: str, expected: str | None) -> None:
+    if expected is not None and found != expected:
+        raise TokenizerError(
+            f"{path}: its SHA-256 is {found}, not {expected}: another tokenizer than "
+            "the model was trained with; restore that file"
+        )
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or over the names and contents of all files of a directory."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listing = "".join(f"{name}\0{_sha256(path / name)}\n" for name in names)
+    return hashlib.sha256(listing.encode()).hexdigest()

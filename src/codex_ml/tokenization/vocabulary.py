@@ -87,10 +87,7 @@ def _wordpiece(
 ) -> tokenizers.Tokenizer:
     # A word is never too long and a byte never unknown; were one, it would be an error, since
     # the library's `[UNK]` is not in the vocabulary.
-    settings = {
-        "continuing_subword_prefix": CONTINUING,
-        "max_input_chars_per_word": 2**31,
-    }
+    settings = {"continuing_subword_prefix": CONTINUING, "max_input_chars_per_word": 2**31}
     # Given as special tokens, the bytes inside words have ids of their own, which the trainer
     # else deals in the order of a hash map; the tokenizer that is returned has them as pieces.
     inside = [CONTINUING + letter for letter in options["initial_alphabet"]]

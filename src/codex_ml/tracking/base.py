@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 
@@ -23,7 +22,11 @@ class Tracker(Protocol):
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record what was measured at `step`, an optimizer step; steps may come in any order."""
+        """Record what was measured at `step`, an optimizer step; steps may come in any order.
+
+        Raises:
+            TypeError: a value is no number.
+        """
         ...
 
     def close(self, *, failed: bool = False) -> None:
@@ -33,12 +36,7 @@ class Tracker(Protocol):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(failed=kind is not None)
 
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _log = logging.getLogger(__name__)
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class JsonlTracker(Tracker):
@@ -48,15 +48,9 @@ class JsonlTracker(Tracker):
         self._broken_line = _ends_inside_a_line(self.path)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Append a line with `params`."""
         self._write({"kind": "params", "params": params})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Append a line with `metrics` at `step`.
-
-        Raises:
-            TypeError: a value is no number.
-        """
         self._write({"kind": "metrics", "step": step, "metrics": numbers(metrics)})
 
     def close(self, *, failed: bool = False) -> None:
@@ -66,8 +60,7 @@ class JsonlTracker(Tracker):
         self._closed = True
         self._write({"kind": "end", "failed": failed})
         if self._waiting:
-            text = self._waiting.decode()
-            _log.error("what no file of the run could take:\n%s", text)
+            _log.error("what no file of the run could take:\n%s", self._waiting.decode())
 
     def _write(self, record: dict[str, Any]) -> None:
         line = json.dumps(plain({"time": time.time(), **record}), allow_nan=False)
@@ -84,25 +77,21 @@ class JsonlTracker(Tracker):
         Raises:
             OSError: nothing was written.
         """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         # Opened anew for each line: the file may be moved, and on network file systems it is
         # the closing that sends it off.
-        try:
-            descriptor = os.open(self.path, _APPEND, 0o666)
-        except FileNotFoundError:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, _APPEND, 0o666)
-        try:
-            size = os.fstat(descriptor).st_size
+        with self.path.open("ab", buffering=0) as stream:
+            size = stream.tell()
             rest = memoryview(b"\n" * self._broken_line + self._waiting)
             try:
                 while rest:
-                    rest = rest[os.write(descriptor, rest) :]
+                    rest = rest[stream.write(rest) :]
             except OSError:
-                # A disk fills up in the middle of a line; that half is taken back.
-                self._broken_line |= not _truncated(descriptor, size)
+                # A disk fills up in the middle of a line; that half is taken back, or ended.
+                self._broken_line = True
+                with suppress(OSError):
+                    stream.truncate(size)
                 raise
-        finally:
-            os.close(descriptor)
         self._waiting, self._broken_line = b"", False
 
     def _elsewhere(self, error: OSError) -> None:
@@ -165,11 +154,3 @@ def _ends_inside_a_line(path: Path) -> bool:
             return stream.read(1) != b"\n"
     except OSError:
         return False  # none, or empty; one that cannot be read shows when it is written
-
-
-def _truncated(descriptor: int, size: int) -> bool:
-    try:
-        os.ftruncate(descriptor, size)
-    except OSError:
-        return False
-    return True

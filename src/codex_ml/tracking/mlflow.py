@@ -1,4 +1,4 @@
-"""MLflow, in a local SQLite file unless a server is named."""
+"""MLflow, in a local SQLite file unless `MLFLOW_TRACKING_URI` names a server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from codex_ml.environment import flattened
 from codex_ml.tracking.base import Tracker, numbers, plain
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ class MlflowTracker(Tracker):
     Args:
         directory: of the run; holds `mlflow.db` and MLflow's artifacts. Its name is the run's.
         experiment: the name of the experiment.
-        uri: another store, for example a server's; `MLFLOW_TRACKING_URI` if it is set.
 
     Raises:
         ModuleNotFoundError: MLflow, or SQLAlchemy for the file, is not installed.
         mlflow.exceptions.MlflowException: the store cannot be opened.
     """
 
-    def __init__(self, directory: Path, *, experiment: str, uri: str | None = None) -> None:
+    def __init__(self, directory: Path, *, experiment: str) -> None:
         # A server that is gone would otherwise hold up a step for minutes of retries.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -43,7 +43,7 @@ class MlflowTracker(Tracker):
         import mlflow  # noqa: PLC0415
 
         self._entities: Any = mlflow.entities
-        uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = os.environ.get("MLFLOW_TRACKING_URI")
         artifacts = None
         if uri is None:
             directory.mkdir(parents=True, exist_ok=True)
@@ -51,12 +51,10 @@ class MlflowTracker(Tracker):
             # Otherwise artifacts go to wherever the process was started.
             artifacts = (directory / "artifacts").resolve().as_uri()
         self._client: Any = mlflow.MlflowClient(tracking_uri=uri)
-        found = self._client.get_experiment_by_name(experiment)
-        number = (
-            self._client.create_experiment(experiment, artifact_location=artifacts)
-            if found is None
-            else found.experiment_id
-        )
+        if found := self._client.get_experiment_by_name(experiment):
+            number = found.experiment_id
+        else:
+            number = self._client.create_experiment(experiment, artifact_location=artifacts)
         self._run = self._client.create_run(number, run_name=directory.name).info.run_id
         self._metrics: list[Any] = []
         self._flushed = time.monotonic()
@@ -69,27 +67,27 @@ class MlflowTracker(Tracker):
         self._client.log_dict(self._run, values, "params.json")
         if commit := values.get("git_commit"):
             self._client.set_tag(self._run, "mlflow.source.git.commit", commit)
+        texts = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in flattened(values).items()
+        }
         short = [
             self._entities.Param(name, text)
-            for name, text in _flat(values)
+            for name, text in texts.items()
             if len(text) <= _LONGEST_PARAMETER
         ]
-        for start in range(0, len(short), _PARAMETERS_AT_ONCE):
-            self._client.log_batch(self._run, params=short[start : start + _PARAMETERS_AT_ONCE])
+        for some in _parts(short, _PARAMETERS_AT_ONCE):
+            self._client.log_batch(self._run, params=some)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record `metrics` at `step`."""
         now = int(time.time() * 1000)
-        self._metrics += [
-            self._entities.Metric(name, value, now, step)
-            for name, value in numbers(metrics).items()
-        ]
+        given = numbers(metrics).items()
+        self._metrics += [self._entities.Metric(name, value, now, step) for name, value in given]
         full = len(self._metrics) >= _METRICS_AT_ONCE
         if full or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
 
     def close(self, *, failed: bool = False) -> None:
-        """Write what is left and end the run as FINISHED or FAILED."""
         if self._closed:
             return
         self._closed = True
@@ -97,17 +95,11 @@ class MlflowTracker(Tracker):
         self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
 
     def _flush(self) -> None:
-        for start in range(0, len(self._metrics), _METRICS_AT_ONCE):
-            part = self._metrics[start : start + _METRICS_AT_ONCE]
-            self._client.log_batch(self._run, metrics=part)
+        for some in _parts(self._metrics, _METRICS_AT_ONCE):
+            self._client.log_batch(self._run, metrics=some)
         self._metrics = []
         self._flushed = time.monotonic()
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and texts of nested `values`."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
+def _parts(whole: list[Any], size: int) -> Iterator[list[Any]]:
+    yield from (whole[start : start + size] for start in range(0, len(whole), size))

@@ -1,23 +1,68 @@
-"""The trackers of a run by their names."""
+"""Where a run reports to: its trackers by their names, as one, and first of all what it is."""
 
 from __future__ import annotations
 
+import threading
 import warnings
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from codex_ml.environment import rank
+from codex_ml.environment import config_hash, manifest, rank
+from codex_ml.hardware import hardware
 from codex_ml.tracking.base import Tracker, TrackingWarning
-from codex_ml.tracking.fallback import FallbackTracker
 from codex_ml.tracking.jsonl import JsonlTracker
 from codex_ml.tracking.mlflow import MlflowTracker
 from codex_ml.tracking.tensorboard import TensorBoardTracker
 from codex_ml.tracking.wandb import WandbTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 Kind = Literal["jsonl", "tensorboard", "mlflow", "wandb"]
+
+
+class FallbackTracker(Tracker):
+    """Writes to `local` first and then to `others`, each until it fails.
+
+    One that raises is warned of once and left alone from then on; `replay` gives it later what
+    it missed. Threads may share this tracker, whatever its parts allow.
+
+    Args:
+        local: has everything.
+        others: name -> tracker.
+    """
+
+    def __init__(self, local: JsonlTracker, others: Mapping[str, Tracker]) -> None:
+        self.local = local
+        self.others = dict(others)
+        self._lock = threading.Lock()
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        self.local.log_params(params)
+        self._each(lambda tracker: tracker.log_params(params))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        self.local.log_metrics(metrics, step)
+        self._each(lambda tracker: tracker.log_metrics(metrics, step))
+
+    def close(self, *, failed: bool = False) -> None:
+        self.local.close(failed=failed)
+        self._each(lambda tracker: tracker.close(failed=failed))
+        self.others.clear()
+
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        with self._lock:
+            for name, tracker in list(self.others.items()):
+                try:
+                    call(tracker)
+                except Exception as error:  # noqa: BLE001 - no fault of a tracker may end a run
+                    del self.others[name]
+                    warnings.warn(
+                        f"{name} failed ({type(error).__name__}: {error}) and gets no more of "
+                        f"this run; all of it is in {self.local.path}",
+                        TrackingWarning,
+                        stacklevel=3,
+                    )
 
 
 def open_tracker(
@@ -59,11 +104,8 @@ def open_tracker(
             elif kind == "wandb":
                 others[kind] = WandbTracker(directory, experiment=experiment, online=online)
         except Exception as error:  # noqa: BLE001 - no fault of a tracker may end a run
-            remedy = (
-                "; pip install 'codex-audit[tracking]'"
-                if isinstance(error, ModuleNotFoundError)
-                else ""
-            )
+            missing = isinstance(error, ModuleNotFoundError)
+            remedy = "; pip install 'codex-audit[tracking]'" if missing else ""
             warnings.warn(
                 f"{kind} cannot be used ({type(error).__name__}: {error}){remedy}; all of the "
                 f"run is in {local.path}",
@@ -71,3 +113,34 @@ def open_tracker(
                 stacklevel=2,
             )
     return FallbackTracker(local, others)
+
+
+def start_run(
+    tracker: Tracker, config: Mapping[str, Any], *, seed: int, directory: Path | None = None
+) -> dict[str, Any]:
+    """Record what identifies a run: configuration and hash, seed, commit, environment, machine.
+
+    Args:
+        tracker: where to.
+        config: the configuration, as JSON values.
+        seed: what was given to `seed_everything`.
+        directory: whose git commit counts; the working directory otherwise.
+
+    Returns:
+        What was recorded.
+
+    Raises:
+        TypeError: the configuration holds a value that JSON does not know.
+    """
+    where = manifest(directory)
+    installed = [f"{name}=={version}" for name, version in where.pop("packages").items()]
+    record = {
+        **where,
+        "seed": seed,
+        "config": dict(config),
+        "config_hash": config_hash(config),
+        "hardware": hardware(),
+        "packages": installed,
+    }
+    tracker.log_params(record)
+    return record

@@ -32,16 +32,13 @@ class TensorBoardTracker(Tracker):
         self._writer: Any = SummaryWriter(str(directory / "tensorboard"), flush_secs=10)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record `params` as a block of JSON."""
         text = json.dumps(plain(params), indent=2)
         self._writer.add_text("params", f"```json\n{text}\n```")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record `metrics` as scalars at `step`."""
         for name, value in numbers(metrics).items():
             self._writer.add_scalar(name, value, step)
 
     def close(self, *, failed: bool = False) -> None:
-        """Write what is left; TensorBoard has no word for a run that `failed`."""
-        del failed
+        del failed  # TensorBoard has no word for it
         self._writer.close()

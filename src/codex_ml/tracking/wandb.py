@@ -39,63 +39,47 @@ class WandbTracker(Tracker):
 
         # It would put its files elsewhere if this were not there.
         (directory / "wandb").mkdir(parents=True, exist_ok=True)
-        if online and not wandb.api.api_key:
-            _warn("no API key is set (WANDB_API_KEY)")
+        # Not left to W&B: a run that never got through can hold the program when it ends.
+        if online and (reason := _hindrance(wandb)):
             online = False
-        if online and (reason := _unreachable(wandb.setup().settings.base_url)):
-            # Not left to W&B: a run that never got through can hold the program when it ends.
-            _warn(reason)
-            online = False
-
-        def start(*, online: bool) -> Any:
-            return wandb.init(
-                project=experiment,
-                name=directory.name,
-                dir=str(directory),
-                mode="online" if online else "offline",
-                reinit="create_new",  # a run of the caller's own stays as it is
-                settings=wandb.Settings(silent=True, init_timeout=_CONNECT_SECONDS),
+            warnings.warn(
+                f"W&B is offline: {reason}; `wandb sync` uploads the run later",
+                TrackingWarning,
+                stacklevel=3,
             )
-
-        try:
-            self._run = start(online=online)
-        except wandb.errors.CommError as error:
-            if not online:
-                raise
-            _warn(str(error).splitlines()[0])
-            online = False
-            self._run = start(online=False)
         self._online = online
+        self._run = wandb.init(
+            project=experiment,
+            name=directory.name,
+            dir=str(directory),
+            mode="online" if online else "offline",
+            reinit="create_new",  # a run of the caller's own stays as it is
+            settings=wandb.Settings(silent=True, init_timeout=_CONNECT_SECONDS),
+        )
         # As a metric, not as W&B's own step, which drops what comes out of order.
         self._run.define_metric("*", step_metric="step")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record `params` as the run's configuration."""
         self._run.config.update(plain(params), allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record `metrics` with `step` among them."""
         self._run.log({**numbers(metrics), "step": step})
 
     def close(self, *, failed: bool = False) -> None:
-        """End the run and its service."""
         self._run.finish(exit_code=int(failed))
         if not self._online:
             _log.info("`wandb sync %s` uploads this run", self._run.settings.sync_dir)
 
 
-def _unreachable(address: str) -> str:
-    """Why W&B's server does not answer; empty where it does, whatever it says."""
+def _hindrance(wandb: Any) -> str:
+    """Why a run cannot be online; empty where W&B's server answers, whatever it says."""
     import requests  # noqa: PLC0415 - W&B's own means of transport
 
+    if not wandb.api.api_key:
+        return "no API key is set (WANDB_API_KEY)"
+    address = wandb.setup().settings.base_url
     try:
         requests.head(address, timeout=_CONNECT_SECONDS)
     except requests.RequestException as error:
         return f"{address} does not answer ({type(error).__name__})"
     return ""
-
-
-def _warn(reason: str) -> None:
-    warnings.warn(
-        f"W&B is offline: {reason}; `wandb sync` uploads the run later", TrackingWarning, 4
-    )

@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from codex_ml.data import ResumableLoader
-from codex_ml.monitoring import StepReport, flops_per_token, peak_flops
+from codex_ml.monitoring import StepReport, flops_per_token
 from codex_ml.tracking import JsonlTracker, records
 from codex_ml.training import Event, Step, Trainer, TrainerConfig
 
@@ -100,18 +100,3 @@ def test_the_formula_is_what_a_transformer_costs() -> None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     expected = flops_per_token(parameters, layers, width, sequence)
     assert counter.get_total_flops() == expected * batch * sequence
-
-
-@pytest.mark.parametrize(
-    ("device", "flops"),
-    [
-        ("NVIDIA H100 80GB HBM3", 989e12),
-        ("NVIDIA H100 PCIe", 756e12),
-        ("NVIDIA A100-SXM4-80GB", 312e12),
-        ("NVIDIA L40S", 362e12),
-        ("NVIDIA L4", 121e12),
-        ("NVIDIA GeForce RTX 9999", None),
-    ],
-)
-def test_a_device_is_known_by_its_whole_name(device: str, flops: float | None) -> None:
-    assert peak_flops(device) == flops

@@ -1,4 +1,4 @@
-"""Text comes back, batches are padded, files are verified."""
+"""Text comes back, batches are padded, files load to the same."""
 
 from __future__ import annotations
 
@@ -59,18 +59,12 @@ def test_lengths_that_cannot_be_are_refused(tokenizer: HuggingFaceTokenizer) -> 
         HuggingFaceTokenizer.train(CORPUS, vocab_size=258)
 
 
-def test_a_saved_file_has_a_hash_and_another_file_is_refused(
-    tokenizer: HuggingFaceTokenizer, tmp_path: Path
-) -> None:
+def test_a_saved_file_loads_to_the_same(tokenizer: HuggingFaceTokenizer, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    digest = tokenizer.save(path)
-    assert digest == tokenizer.hash
-    loaded = HuggingFaceTokenizer.load(path, expected_hash=digest)
-    assert loaded.hash == digest
+    tokenizer.save(path)
+    loaded = HuggingFaceTokenizer.load(path)
+    assert loaded.inner.to_str() == tokenizer.inner.to_str()
     assert loaded.encode(CORPUS[2]) == tokenizer.encode(CORPUS[2])
-    path.write_text(path.read_text() + " ")
-    with pytest.raises(ValueError, match="another tokenizer than the model was trained with"):
-        HuggingFaceTokenizer.load(path, expected_hash=digest)
 
 
 def test_declared_padding_is_used_and_an_unknown_token_refused(
@@ -85,7 +79,8 @@ def test_declared_padding_is_used_and_an_unknown_token_refused(
 
 
 def test_training_twice_gives_the_same_tokenizer(tokenizer: HuggingFaceTokenizer) -> None:
-    assert HuggingFaceTokenizer.train(CORPUS, vocab_size=300).hash == tokenizer.hash
+    again = HuggingFaceTokenizer.train(CORPUS, vocab_size=300)
+    assert again.inner.to_str() == tokenizer.inner.to_str()
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
