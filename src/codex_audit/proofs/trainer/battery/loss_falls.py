@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TIMES, _MOST_MORE = 4, 240
 _NONE = 1.0  # deviations: so small a fall is found in one of six series that do not fall
+_PART = 0.8
 _LONGER, _ONE_BATCH = "longer", "one batch"
 
 
@@ -72,13 +73,18 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
             " other's gain"
         )
     repeated = results.get(_ONE_BATCH)
-    one_batch = repeated is not None and repeating.repeats(trial, repeated)
-    if repeated is not None and one_batch and fall_of(losses_of(repeated)).certain:
+    if repeated is not None and repeating.repeats(trial, repeated) and _learns(repeated):
         return Skip(
             f"not judged: {seen.words}, but that on one batch, repeated, falls: the batches' own"
             " differences hide it; raise trainer.steps in the settings"
         )
     return told(seen)
+
+
+def _learns(repeated: Result) -> bool:
+    """Whether the loss on one batch goes down, and by more than weight decay alone would do."""
+    seen = fall_of(losses_of(repeated))
+    return seen.certain and seen.last <= _PART * seen.first
 
 
 def told(seen: Fall) -> Seen | Skip:
