@@ -61,9 +61,9 @@ class Deliveries:
             self._waiting.remove(best)
             self._pass.append(best)
 
-    def dismiss(self, tensors: Sequence[Tensor]) -> None:
-        """A module was called with these without gradients: they are evaluated on."""
-        known = [each for each in self._waiting if each.common(tensors, ())]
+    def dismiss(self, tensors: Sequence[Tensor], digests: Sequence[str] = ()) -> None:
+        """A module was called with these, and no loss comes of it: they are evaluated on."""
+        known = [each for each in self._waiting if each.common(tensors, digests)]
         for each in known:
             each.fresh = False
 

@@ -12,34 +12,30 @@ import gc
 import hashlib
 import os
 import signal
-from collections import deque
-from contextlib import contextmanager, suppress
-from copy import deepcopy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
-from torch.utils.data import dataloader
 
 from codex_audit.proofs.trainer.alive import count
 from codex_audit.proofs.trainer.bits import Bits, BitsFile
 from codex_audit.proofs.trainer.deliveries import Deliveries
 from codex_audit.proofs.trainer.digests import digest, rng_digests, tensors_in
-from codex_audit.proofs.trainer.interventions import (
-    own_gradients,
-    poisoned,
-    still_dropout,
-    worsened,
-)
+from codex_audit.proofs.trainer.interventions import poisoned, still_dropout, worsened
 from codex_audit.proofs.trainer.named import Named
+from codex_audit.proofs.trainer.passes import Pass, Passes
+from codex_audit.proofs.trainer.sampling import Sampling
 from codex_audit.proofs.trainer.trace import Line, Micro, Names, State, Step
+from codex_audit.proofs.trainer.turns import Turns, watch_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from torch.optim import Optimizer
 
     from codex_audit.proofs.trainer.runs import Faults
 
@@ -61,21 +57,20 @@ class Recorder:
         self._named = Named()
         self._stepped: WeakSet[Optimizer] = WeakSet()
         self._depth = 0
-        self._inputs: list[str] = []
+        self._passes = Passes()
+        self._turns = Turns(self._named, self._bits, seen=not faults.count_at)
         self._own_loss: float | None = None
         self._micros: list[Micro] = []
         self._before: State | None = None
         self._began = False
         self.scaler: tuple[float, int] | None = None
         self._calls, self._calls_of_step = 0, 1
-        self._own: dict[str, Tensor] = {}
-        self._last_own: dict[str, Tensor] = {}
         self._names: Names | None = None
-        self._repeated: dict[int, tuple[Any, Any, Any]] = {}
         self._last: tuple[Micro, ...] = ()
         self._last_before = State()
         self._deliveries = Deliveries()
         self._whole: int | None = None
+        self._stepwise = self._backing = self._due = False
         self._poisoned = False
 
     def install(self) -> None:
@@ -86,8 +81,8 @@ class Recorder:
             still_dropout()
         self._watch_modules()
         self._watch_backward()
-        self._watch_optimizers()
-        self._watch_loaders()
+        watch_steps(self._named.add, self._step)
+        Sampling(self._deliveries, self._faults).install()
         self._watch_scaler()
 
     def close(self) -> None:
@@ -130,6 +125,7 @@ class Recorder:
 
     def begin_step(self) -> None:
         """Tell that a step begins, of a subject whose optimizer cannot be seen."""
+        self._stepwise = True
         self._before = self.state()
 
     def end_step(self, loss: float) -> None:
@@ -159,7 +155,7 @@ class Recorder:
         original = nn.Module.__call__
 
         def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if self._depth or torch.compiler.is_compiling():
+            if self._depth or self._backing or _is_traced():
                 return original(module, *args, **kwargs)
             if not torch.is_grad_enabled():
                 self._deliveries.dismiss(tensors_in((args, kwargs)))
@@ -169,15 +165,16 @@ class Recorder:
             try:
                 if not torch.is_grad_enabled():
                     return self._worsened(original(module, *args, **kwargs))
-                self._enter(module, args, kwargs)
-                return self._leave(original(module, *args, **kwargs))
+                made = self._enter(module, args, kwargs)
+                return self._leave(made, original(module, *args, **kwargs))
             finally:
                 self._depth -= 1
 
         nn.Module.__call__ = called  # type: ignore[method-assign]
 
-    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> Pass:
         self._named.meet(module)
+        self._drop_dead()
         if self._before is None:
             self._kill_between_steps()
             self._before = self.state()
@@ -185,13 +182,17 @@ class Recorder:
             self._began = True
             self._put(Line(before=self._before))
         given = [tensor for tensor in tensors_in((args, kwargs)) if not tensor.requires_grad]
-        if not given:
-            return
-        digests = [digest(tensor) for tensor in given]
-        self._inputs += digests
-        self._deliveries.match(given, digests)
+        return self._passes.begin(given, [digest(tensor) for tensor in given])
 
-    def _leave(self, output: Any) -> Any:
+    def _drop_dead(self) -> None:
+        """Passes of which no loss can come any more are none of the step."""
+        dead = self._passes.drop_dead()
+        for each in dead:
+            self._deliveries.dismiss(each.given, each.digests)
+        if dead and not self._passes and not self._micros and not self._stepwise:
+            self._before = None
+
+    def _leave(self, made: Pass, output: Any) -> Any:
         loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._own_loss = float(loss.detach())
@@ -199,7 +200,9 @@ class Recorder:
         # Once, so that a trainer which gives the step up can go on: as many passes as a step has.
         if self._faults.poison_at == self.steps + 1 and self._calls <= self._calls_of_step:
             self._tell_poisoned()
-            return poisoned(output)
+            made.poisoned = True
+            output = poisoned(output)
+        made.end(output)
         return output
 
     def _tell_poisoned(self) -> None:
@@ -217,10 +220,20 @@ class Recorder:
 
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            self._drop_dead()
+            self._turns.before_pass(first=not self._micros)
             if self._faults.own_gradients:
-                self._take_gradients(several, args[0] if args else kwargs.get("grad_tensors"))
-            result = original(tensors, *args, **kwargs)
+                weights = args[0] if args else kwargs.get("grad_tensors")
+                self._turns.take_own(several, weights)
+            self._backing = True
+            try:
+                result = original(tensors, *args, **kwargs)
+            finally:
+                self._backing = False
             self._micro(sum(float(t.detach().sum()) for t in several))
+            if self._due:  # optimizers made their steps in the pass, by a hook of a parameter
+                self._due = False
+                self._end_turn()
             return result
 
         torch.autograd.backward = backward
@@ -235,47 +248,46 @@ class Recorder:
         if self._faults.kill_at == (self.steps, 0) and not self._inside:
             os.kill(os.getpid(), _KILL)
 
-    def _take_gradients(self, tensors: list[Tensor], weights: Any) -> None:
-        """Add to the gradients of this step what this pass should give."""
-        wanted = {n: p for n, p in self._named.parameters().items() if p.requires_grad}
-        with suppress(RuntimeError):  # then this step has none, which the proof tells
-            found = own_gradients(tensors, weights, list(wanted.values()))
-            for name, gradient in zip(wanted, found, strict=True):
-                if gradient is not None:
-                    known = self._own.get(name)
-                    self._own[name] = gradient if known is None else known + gradient
-
     def _micro(self, loss: float) -> None:
         if not self._micros:
             self._kill_between_steps()
-        content = hashlib.sha256("".join(self._inputs).encode()).hexdigest()[:16]
+        passes = self._passes.take()
+        for each in passes:
+            self._deliveries.match(each.given, each.digests)
+        inputs = "".join(text for each in passes for text in each.digests)
         micro = Micro(
             loss=loss,
-            content=content if self._inputs else "",
+            content=hashlib.sha256(inputs.encode()).hexdigest()[:16] if inputs else "",
             indices=self._deliveries.end_of_pass(),
             own_loss=self._own_loss,
+            poisoned=any(each.poisoned for each in passes),
         )
         self._micros.append(micro)
-        self._inputs, self._own_loss = [], None
+        self._own_loss = None
         self._put(Line(micro=micro))
         if self._faults.kill_at == (self.steps, len(self._micros)) and not self._inside:
             os.kill(os.getpid(), _KILL)
 
     # The step
 
-    def _watch_optimizers(self) -> None:
-        original = Optimizer.__init__
-
-        def initialised(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
-            original(optimizer, *args, **kwargs)
-            self._named.add(optimizer)
-
-        Optimizer.__init__ = initialised  # type: ignore[method-assign,assignment]
-        register_optimizer_step_post_hook(lambda optimizer, _args, _kwargs: self._step(optimizer))
-
     def _step(self, optimizer: Optimizer) -> None:
         self._named.add(optimizer)
         self._stepped.add(optimizer)
+        if self._backing:
+            if not self._due and not self._inside:
+                self._turns.begin()
+            self._due = True
+            self._turns.turn(optimizer)
+            return
+        if not self._micros and not self.steps:
+            return
+        if self._micros and not self._inside:
+            self._turns.begin()
+        self._turns.turn(optimizer)
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        """Record the step; a further optimizer's turn in it makes its record anew."""
         if self._micros:
             rows = self._deliveries.end_of_step()
             micros = tuple(
@@ -284,19 +296,11 @@ class Recorder:
             )
             if self._inside:
                 self._last += micros
-                self._last_own |= self._own
             else:
-                self._last_own = self._own
                 self.steps += 1
                 self._last, self._last_before = micros, self._before or State()
             self._micros, self._before = [], None
             self._calls_of_step, self._calls = max(1, self._calls), 0
-            self._own = {}
-        elif not self.steps:
-            return
-        # Else a second optimizer's turn in the same step, whose record replaces the first's.
-        gradients = {n: p.grad for n, p in self._named.parameters().items() if p.grad is not None}
-        norms = [float(g.detach().to_dense().double().norm()) for g in gradients.values()]
         step = Step(
             number=self.steps,
             micros=self._last,
@@ -304,10 +308,8 @@ class Recorder:
             rates=tuple(float(g["lr"]) for o in self._named.optimizers() for g in o.param_groups),
             scale=self.scaler[0] if self.scaler else None,
             growth=self.scaler[1] if self.scaler else None,
-            gradients={} if self._faults.count_at else self._write(gradients),
-            grad_norm=sum(norm * norm for norm in norms) ** 0.5,
-            own=self._write(self._last_own),
             after=self.state(),
+            **self._turns.told(),
         )
         self._put(Line(step=self._counted(step)))
         names = self._untrained()
@@ -332,37 +334,7 @@ class Recorder:
             return step
         return msgspec.structs.replace(step, **count())
 
-    # Which samples
-
-    def _watch_loaders(self) -> None:
-        base = dataloader._BaseDataLoaderIter  # noqa: SLF001 - nothing public tells the indices
-        next_index, next_batch = base._next_index, base.__next__  # noqa: SLF001 - as above
-
-        def indexed(loader: Any) -> Any:
-            index = next_index(loader)  # type: ignore[no-untyped-call]
-            loader.__dict__.setdefault("_codex_audit_sent", deque()).append(index)
-            return index
-
-        def delivered(loader: Any) -> Any:
-            batch = next_batch(loader)
-            sent = loader.__dict__.get("_codex_audit_sent")
-            index = sent.popleft() if sent else None
-            if self._faults.repeat_batch:
-                key = id(loader._dataset)  # noqa: SLF001 - as above
-                own = self._repeated.setdefault(key, (loader._dataset, deepcopy(batch), index))  # noqa: SLF001 - as above
-                batch, index = deepcopy(own[1]), own[2]
-            self._deliver(batch, index)
-            return batch
-
-        base._next_index, base.__next__ = indexed, delivered  # type: ignore[method-assign,assignment] # noqa: SLF001
-
-    def _deliver(self, batch: Any, index: Any) -> None:
-        rows = [index] if isinstance(index, int) else index
-        known = isinstance(rows, list) and all(isinstance(row, int) for row in rows)
-        tensors = tensors_in(batch)
-        self._deliveries.add(
-            tensors, [digest(tensor) for tensor in tensors], tuple(rows) if known else None
-        )
+    # The gradient scaler
 
     def _watch_scaler(self) -> None:
         kind = torch.amp.GradScaler
@@ -394,7 +366,8 @@ class Recorder:
     def _skip(self) -> None:
         """The micro-batches since the last step were given up."""
         self._deliveries.end_of_step()
-        self._micros, self._before, self._own = [], None, {}
+        self._micros, self._before = [], None
+        self._turns.give_up()
         self._put(Line(skipped=True))
 
     # Bits
@@ -404,3 +377,9 @@ class Recorder:
 
     def _put(self, line: Line) -> None:
         self._file.write(line.encoded())
+
+
+def _is_traced() -> bool:
+    """Whether tensors stand for others now, of which no number can be read."""
+    transformed = getattr(torch._C, "_are_functorch_transforms_active", bool)  # noqa: SLF001 - nothing public tells
+    return torch.compiler.is_compiling() or transformed()

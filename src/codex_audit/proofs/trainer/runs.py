@@ -27,6 +27,7 @@ class Faults(msgspec.Struct, frozen=True):
         still: dropout drops nothing.
         own_gradients: at each backward pass the gradient is also taken apart from the trainer.
         repeat_batch: every loader gives its first batch again and again.
+        recur: after so many batches of a data set its loaders give those again, in turn.
     """
 
     kill_at: tuple[int, int] | None = None
@@ -35,6 +36,7 @@ class Faults(msgspec.Struct, frozen=True):
     still: bool = False
     own_gradients: bool = False
     repeat_batch: bool = False
+    recur: int = 0
     worsen_from: int | None = None
 
 

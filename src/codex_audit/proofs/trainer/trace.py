@@ -25,12 +25,14 @@ class Micro(msgspec.Struct, frozen=True):
         content: digest of what the model was given; empty where it was given no tensor.
         indices: places in the data set of what the model was given, from a DataLoader's sampler.
         own_loss: the loss that the model itself returned (HF convention), before any scaling.
+        poisoned: whether what the model gave was made NaN.
     """
 
     loss: float
     content: str = ""
     indices: tuple[int, ...] | None = None
     own_loss: float | None = None
+    poisoned: bool = False
 
 
 class State(msgspec.Struct, frozen=True):
@@ -53,10 +55,15 @@ class Step(msgspec.Struct, frozen=True):
         rates: learning rate of each parameter group.
         scale: of the gradient scaler, where one is used.
         growth: steps since that changed.
-        gradients: as the optimizer was given them, unscaled and clipped.
-        grad_norm: their L2 norm over all parameters.
+        gradients: as each optimizer was given those of its parameters, unscaled and clipped.
+        grad_norm: the greatest L2 norm of those that were given between two backward passes.
         own: the sum of what the backward passes gave, taken apart from the trainer where asked.
         after: the subject after the step.
+        stray: gradients of parameters that no optimizer holds.
+        turn_norm: the greatest norm that a single optimizer was given.
+        turns: the parameters that each optimizer was given a gradient of, in their order.
+        stale: parameters that had a gradient, not zero, before the step's backward passes.
+        repeats: how often an optimizer made its step on the same gradients.
         order: the samples as the subject itself tells them, which outweighs the sampler's indices.
         tensors, tensor_bytes, open_files, threads, heap: alive in the process, where it was
             counted; `heap` is every byte that C's allocator gave and did not get back.
@@ -78,6 +85,11 @@ class Step(msgspec.Struct, frozen=True):
     threads: int | None = None
     heap: int | None = None
     growth: int | None = None
+    stray: Tensors = {}
+    turn_norm: float = 0.0
+    turns: tuple[tuple[str, ...], ...] = ()
+    stale: tuple[str, ...] = ()
+    repeats: int = 1
 
     @property
     def loss(self) -> float:

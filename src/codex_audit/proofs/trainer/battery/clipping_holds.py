@@ -60,8 +60,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if not wrong and half and half_large and half.completed and half_large.completed:
         wrong = _wrong(half.trace, half_large.trace, small)
         how = " in fp16" if wrong else ""
-    norms = [step.grad_norm for step in one.trace.steps]
-    free = large.trace.steps[0].grad_norm
+    norms = [step.turn_norm for step in one.trace.steps]
+    free = large.trace.steps[0].turn_norm
     return Seen(
         good=not wrong,
         summary=wrong + how
@@ -80,10 +80,10 @@ def _wrong(one: Trace, large: Trace, limit: float) -> str:
         return ""
     first, free = one.steps[0], large.steps[0]
     for step in one.steps:
-        if step.grad_norm > limit * (1 + _OVER):
+        if step.turn_norm > limit * (1 + _OVER):
             return f"step {step.number}: {_too_long(step, free, limit)}"
-    if free.grad_norm <= limit:
-        return ""
+    if free.grad_norm <= limit or len(first.turns) > 1:
+        return ""  # several optimizers may have a limit each, or one together
     found = likeness(Vector(first.gradients, one.file), Vector(free.gradients, large.file))
     if found is not None and found.apart > _ASKEW:
         several = len(first.micros) > 1
@@ -103,13 +103,16 @@ def _wrong(one: Trace, large: Trace, limit: float) -> str:
 
 
 def _too_long(step: Step, free: Step, limit: float) -> str:
-    words = f"the norm given to the optimizer is {step.grad_norm:.3g}, above the limit of {limit:g}"
-    if step.number == free.number and abs(step.grad_norm / free.grad_norm - 1) <= _OVER:
+    words = f"the norm given to the optimizer is {step.turn_norm:.3g}, above the limit of {limit:g}"
+    if step.number == free.number and abs(step.turn_norm / free.turn_norm - 1) <= _OVER:
         return (
             f"{words}: nothing is clipped, or only after the step or before the backward pass;"
             " clip between the last backward and step()"
         )
-    return f"{words}: clipped by parameter or by group; clip the norm of all parameters together"
+    return (
+        f"{words}: clipped by value, by parameter, by group, by another norm, or not at each step;"
+        " clip the L2 norm of all parameters together"
+    )
 
 
 def _touched(large: Trace) -> str:

@@ -107,7 +107,7 @@ def _greatest_gradients(trace: Trace) -> dict[str, float]:
     """Parameter -> the greatest absolute number in any of its gradients; none without one."""
     found: dict[str, float] = {}
     for step in trace.steps:
-        for name, bits in step.gradients.items():
+        for name, bits in [*step.gradients.items(), *step.stray.items()]:
             numbers = numbers_of(bits, trace.file)
             top = 1.0 if numbers is None else max((abs(x) for x in numbers), default=0.0)
             found[name] = max(found.get(name, 0.0), top)

@@ -10,10 +10,10 @@ from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 from codex_audit.proofs.trainer.vectors import Vector, likeness, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import Step, Trace
+    from codex_audit.proofs.trainer.trace import Step, Tensors, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 _STEPS = 3
@@ -44,7 +44,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     free = "clip_norm" in trial.subject.knobs
     ratio = 1.0
     for place, step in enumerate(steps):
-        wrong = _loss_wrong(step) or _gradient_wrong(trace, steps[: place + 1], free=free)
+        wrong = _loss_wrong(step) or _gradients_wrong(trace, steps[: place + 1], free=free)
         found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
         ratio = found.ratio if found else ratio
         if wrong:
@@ -63,12 +63,18 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     )
 
 
-def _given(trace: Trace, step: Step) -> Vector:
-    return Vector(step.gradients, trace.file)
+def _given(trace: Trace, step: Step, names: Collection[str] | None = None) -> Vector:
+    return Vector(_only(step.gradients, names), trace.file)
 
 
-def _own(trace: Trace, step: Step) -> Vector:
-    return Vector(step.own, trace.file)
+def _own(trace: Trace, step: Step, names: Collection[str] | None = None) -> Vector:
+    return Vector(_only(step.own, names), trace.file)
+
+
+def _only(tensors: Tensors, names: Collection[str] | None) -> Tensors:
+    if names is None:
+        return tensors
+    return {name: bits for name, bits in tensors.items() if name in names}
 
 
 def _loss_wrong(step: Step) -> str:
@@ -89,9 +95,26 @@ def _loss_wrong(step: Step) -> str:
     )
 
 
-def _gradient_wrong(trace: Trace, steps: list[Step], *, free: bool) -> str:
+def _gradients_wrong(trace: Trace, steps: list[Step], *, free: bool) -> str:
+    """What is wrong with what one of the optimizers was given, each looked at by itself."""
     step = steps[-1]
-    found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
+    for names in step.turns if len(step.turns) > 1 else (None,):
+        wrong = _gradient_wrong(trace, steps, names, free=free)
+        if wrong:
+            return wrong
+    if step.repeats > 1:
+        return (
+            f"the optimizer makes its step {step.repeats} times on the same gradient: step() is"
+            " called again before another backward pass"
+        )
+    return ""
+
+
+def _gradient_wrong(
+    trace: Trace, steps: list[Step], names: Collection[str] | None, *, free: bool
+) -> str:
+    step = steps[-1]
+    found = likeness(_given(trace, step, names), _own(trace, step, names), 1 / (step.scale or 1.0))
     if found is None:
         return ""
     if not found.norm and found.other:
@@ -103,10 +126,12 @@ def _gradient_wrong(trace: Trace, steps: list[Step], *, free: bool) -> str:
         return "" if not free or found.ratio > 1 - _EQUAL else _multiple(found.ratio)
     if found.apart <= _EQUAL:
         return _multiple(found.ratio)
-    if len(steps) > 1 and _older_adds(trace, steps):
+    stale = [name for name in step.stale if name in step.gradients]
+    if stale or (len(steps) > 1 and _older_adds(trace, steps)):
+        of = f" (of `{stale[0]}`)" if stale else ""
         return (
-            "the optimizer is given this step's gradient on top of those before: zero_grad is not"
-            " called between steps, or not on these parameters"
+            f"the optimizer is given this step's gradient on top of those before{of}: zero_grad is"
+            " not called between steps, or not on these parameters"
         )
     return (
         "the gradient given to the optimizer points elsewhere than that of the loss"

@@ -5,79 +5,118 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.trial import Seen, TrainerProof
+import msgspec
+
+from codex_audit.proofs.trainer import repeating
+from codex_audit.proofs.trainer.trend import falls_at_once, mann_kendall
+from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trial import Trial
+    from codex_audit.proofs.trainer.trial import Measured, Trial
 
-_CERTAIN = 3.0
-_NEARLY_ALL = 0.9
-_ODDS = 700  # as three deviations
+_TIMES, _MOST_MORE = 4, 240
+_NONE = 1.0  # deviations: so small a fall is found in one of six series that do not fall
+_PART = 0.8
+_LONGER, _ONE_BATCH = "longer", "one batch"
+
+
+class Fall(msgspec.Struct, frozen=True):
+    """A series of losses: means of its first and last quarter, and its trend in deviations."""
+
+    first: float
+    last: float
+    trend: float
+    certain: bool
+    words: str
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing speaks for a fall."""
+        return not self.last < self.first or -self.trend < _NONE
 
 
 def runs(trial: Trial) -> dict[str, Run]:
-    """The straight run is enough."""
+    """The straight run, if that is enough."""
     del trial
     return {}
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
-    """Test the losses for a downward trend."""
-    del trial
-    losses = results["straight"].trace.losses
+def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
+    """Where noise may hide a fall, a longer run, and one without the noise of batches."""
+    del results
+    if fall_of(losses_of(trial.straight)).certain:
+        return {}
+    until = trial.steps + min((_TIMES - 1) * trial.steps, _MOST_MORE)
+    return {_LONGER: trial.run(until=until, horizon=until), _ONE_BATCH: repeating.run(trial)}
+
+
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+    """Test the losses for a downward trend.
+
+    That none is seen is a failure only where neither chance nor the batches' own differences
+    would hide one.
+    """
+    seen = fall_of(losses_of(results["straight"]))
+    longer = results.get(_LONGER)
+    if not seen.certain and longer is not None:
+        if not longer.completed:
+            return Skip(f"not judged: {seen.words}, and a longer run {longer.ending}")
+        seen = fall_of(losses_of(longer))
+    if seen.certain or not seen.none:
+        return told(seen)
+    if trial.together:
+        return Skip(
+            f"not judged: {seen.words}; of optimizers that take turns one may well undo the"
+            " other's gain"
+        )
+    repeated = results.get(_ONE_BATCH)
+    if repeated is not None and repeating.repeats(trial, repeated) and _learns(repeated):
+        return Skip(
+            f"not judged: {seen.words}, but that on one batch, repeated, falls: the batches' own"
+            " differences hide it; raise trainer.steps in the settings"
+        )
+    return told(seen)
+
+
+def _learns(repeated: Result) -> bool:
+    """Whether the loss on one batch goes down, and by more than weight decay alone would do."""
+    seen = fall_of(losses_of(repeated))
+    return seen.certain and seen.last <= _PART * seen.first
+
+
+def told(seen: Fall) -> Seen | Skip:
+    """The judgement, where a series is all that there is."""
+    if not seen.certain and not seen.none:
+        return Skip(f"not judged: {seen.words}; raise trainer.steps in the settings")
+    measured: Measured = {
+        "first_quarter": finite(seen.first),
+        "last_quarter": finite(seen.last),
+        "mann_kendall_z": round(seen.trend, 3),
+    }
+    return Seen(good=seen.certain, summary=seen.words, measured=measured)
+
+
+def fall_of(losses: Sequence[float]) -> Fall:
+    """What a series shows."""
     quarter = max(1, len(losses) // 4)
     first = sum(losses[:quarter]) / quarter if losses else math.nan
     last = sum(losses[-quarter:]) / quarter if losses else math.nan
     trend, needed = mann_kendall(losses)
-    good = last < first and (-trend >= needed or falls_at_once(losses))
-    word = "falls" if good else "shows no certain fall" if last < first else "does not fall"
-    return Seen(
-        good=good,
-        summary=(
-            f"the loss {word}: mean {first:.4g} over the first {quarter} steps, {last:.4g} over "
-            f"the last {quarter} (Mann-Kendall Z {trend:.1f}, at most {-needed:.1f} needed)"
-            + ("" if good or last >= first else "; raise trainer.steps in the settings for more")
-        ),
-        measured={
-            "first_quarter": finite(first),
-            "last_quarter": finite(last),
-            "mann_kendall_z": round(trend, 3),
-        },
+    certain = last < first and (-trend >= needed or falls_at_once(losses))
+    word = "falls" if certain else "shows no certain fall" if last < first else "does not fall"
+    words = (
+        f"the loss {word}: mean {first:.4g} over the first {quarter} steps, {last:.4g} over "
+        f"the last {quarter} (Mann-Kendall Z {trend:.1f}, at most {-needed:.1f} needed)"
     )
+    return Fall(first, last, trend, certain, words)
 
 
-def mann_kendall(values: Sequence[float]) -> tuple[float, float]:
-    """The trend of a series in standard deviations, and how many show one beyond chance.
-
-    Mann, "Nonparametric tests against trend", Econometrica 13 (1945): counts which of each
-    pair is larger, so neither scale nor shape of a loss curve matters. Three deviations come
-    about by chance in one run of 700; a series too short for three must fall nearly all the way.
-    """
-    n = len(values)
-    deviation = math.sqrt(n * (n - 1) * (2 * n + 5) / 18) or 1.0
-    balance = sum(
-        (later > earlier) - (later < earlier)
-        for index, earlier in enumerate(values)
-        for later in values[index + 1 :]
-    )
-    most = n * (n - 1) / 2 / deviation
-    return balance / deviation, min(_CERTAIN, _NEARLY_ALL * most)
-
-
-def falls_at_once(values: Sequence[float]) -> bool:
-    """Whether each of the first few is above all of the last quarter, beyond chance.
-
-    A loss that falls in a few steps and stays there has no trend over the whole series. By
-    chance, k values are above q others once in `comb(k + q, k)` times.
-    """
-    quarter = len(values) // 4
-    few = next((k for k in range(1, len(values)) if math.comb(k + quarter, k) >= _ODDS), None)
-    if not quarter or few is None or few + quarter > len(values):
-        return False
-    return min(values[:few]) > max(values[-quarter:])
+def losses_of(result: Result) -> list[float]:
+    """Of each step, without the scale that a gradient scaler puts on them."""
+    return [step.loss / (step.scale or 1.0) for step in result.trace.steps]
 
 
 def finite(number: float) -> float | str:
@@ -93,5 +132,7 @@ PROOF = TrainerProof(
     remedy="look at gradients, learning rate and which parameters the optimizer was given",
     runs=runs,
     judge=judge,
+    then=then,
+    spared=frozenset({_LONGER, _ONE_BATCH}),
     order=2,
 )

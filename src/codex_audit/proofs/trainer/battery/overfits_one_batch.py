@@ -5,15 +5,14 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.battery.loss_falls import mann_kendall
-from codex_audit.proofs.trainer.runs import Faults
+from codex_audit.proofs.trainer import repeating
+from codex_audit.proofs.trainer.trend import mann_kendall
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 _FAR, _HARDLY = 0.5, 0.8
@@ -25,11 +24,7 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     """The straight run, where every loader repeats its first batch and dropout is still."""
     if trial.steps < _LEAST:
         return Skip(f"{trial.steps} steps are too few; raise trainer.steps to {_LEAST}")
-    run = trial.run(faults=Faults(still=True, repeat_batch=True))
-    knobs: dict[str, bool | int] = {"dropout": False, "one_batch": True}
-    return {
-        "one batch": run.with_knobs(**{k: v for k, v in knobs.items() if k in trial.subject.knobs})
-    }
+    return {"one batch": repeating.run(trial)}
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
@@ -38,7 +33,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if not result.completed:
         why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
         return Skip(f"not judged: with one batch repeated the run did not end well: {why}")
-    if not _repeated(result.trace) and "one_batch" not in trial.subject.knobs:
+    if not repeating.repeats(trial, result):
         return Skip(
             "no DataLoader gives the data, so that a batch cannot be repeated; give the factory a"
             " `one_batch`"
@@ -75,15 +70,6 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         ),
         measured=measured,
     )
-
-
-def _repeated(trace: Trace) -> bool:
-    """Whether each backward pass had the samples of the first."""
-    rows = [micro.indices for step in trace.steps for micro in step.micros]
-    if rows and rows[0] is not None:
-        return all(each == rows[0] for each in rows)
-    contents = {micro.content for step in trace.steps for micro in step.micros}
-    return len(contents) == 1 and contents != {""}
 
 
 PROOF = TrainerProof(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,8 +15,7 @@ from codex_audit.proofs.trainer.commands.judging import (
     how_they_differ,
     nothing,
 )
-from codex_audit.proofs.trainer.runs import OTHER_SEED, Result
-from codex_audit.proofs.trainer.trace import Micro, State, Step, Trace
+from codex_audit.proofs.trainer.runs import OTHER_SEED
 from codex_audit.proofs.trainer.trial import Seen, Skip
 
 if TYPE_CHECKING:
@@ -60,25 +59,7 @@ def _falls(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     losses = trial.whole.losses
     if len(losses) < _FEWEST:
         return Skip(f"{len(losses)} losses are logged, too few to show a trend")
-    steps = tuple(_step(number, each.loss) for number, each in enumerate(losses, 1))
-    told = Result(trace=Trace(steps=steps))
-    return loss_falls.judge(_UNUSED, {"straight": told})
-
-
-_UNUSED: Any = None  # the judgement of losses looks at nothing but the losses
-
-
-def _step(number: int, loss: float) -> Step:
-    return Step(
-        number=number,
-        micros=(Micro(loss),),
-        before=State(),
-        rates=(),
-        scale=None,
-        gradients={},
-        grad_norm=math.nan,
-        after=State(),
-    )
+    return loss_falls.told(loss_falls.fall_of([each.loss for each in losses]))
 
 
 def _same_seed(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
