@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+
 def flops_per_token(parameters: int, layers: int, width: int, sequence: int) -> float:
     """Operations a token of a transformer's training step, forward and backward.
 
