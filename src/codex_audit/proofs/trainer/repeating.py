@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trial import Trial
 
 
-def run(trial: Trial) -> Run:
+# A longer run, before a trainer is accused: so many times the steps, but no more than so many.
+_TIMES, _MOST_MORE = 4, 240
+
+
+def longer(trial: Trial) -> int:
+    """The steps of a longer run."""
+    return trial.steps + min((_TIMES - 1) * trial.steps, _MOST_MORE)
+
+
+def run(trial: Trial, steps: int | None = None) -> Run:
     """The straight run, where every loader repeats its first batch and dropout is still."""
-    asked = trial.run(faults=Faults(still=True, repeat_batch=True))
+    until = steps or trial.steps
+    asked = trial.run(until=until, horizon=until, faults=Faults(still=True, repeat_batch=True))
     knobs: dict[str, bool | int] = {"dropout": False, "one_batch": True}
     return asked.with_knobs(**{k: v for k, v in knobs.items() if k in trial.subject.knobs})
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.runs import Result, Run
     from codex_audit.proofs.trainer.trial import Measured, Trial
 
-_TIMES, _MOST_MORE = 4, 240
 _NONE = 1.0  # deviations: so small a fall is found in one of six series that do not fall
 _PART = 0.8
 _LONGER, _ONE_BATCH = "longer", "one batch"
@@ -49,7 +48,7 @@ def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
     del results
     if fall_of(losses_of(trial.straight)).certain:
         return {}
-    until = trial.steps + min((_TIMES - 1) * trial.steps, _MOST_MORE)
+    until = repeating.longer(trial)
     return {_LONGER: trial.run(until=until, horizon=until), _ONE_BATCH: repeating.run(trial)}
 
 
