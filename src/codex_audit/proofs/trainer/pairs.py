@@ -47,6 +47,11 @@ class Pair(msgspec.Struct, frozen=True):
     restored: frozenset[str] = frozenset()
     rng_counts: bool = False
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Parameters that the optimizer of `other` was not given, though that of `one` was."""
+        return tuple(name for name in self.other.omitted if name not in self.one.omitted)
+
     def lost_streams(self, place: int) -> frozenset[str]:
         """The generators that were elsewhere already before the data of a step were drawn."""
         if place:

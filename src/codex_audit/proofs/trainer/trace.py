@@ -116,11 +116,13 @@ class Names(msgspec.Struct, frozen=True):
         frozen: that require no gradient.
         omitted: that require one, and that no optimizer was given.
         held: frozen ones that an optimizer was given.
+        orphans: that an optimizer was given, and no module has.
     """
 
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -132,7 +134,7 @@ class Trace(msgspec.Struct, frozen=True):
         pending: micro-batches after the last step.
         skipped: steps that a gradient scaler gave up, after which so many had been made.
         poisoned: whether a forward pass was made to give NaN, as the run asked for.
-        frozen, omitted, held: parameters that were so at every step, as in `Names`.
+        frozen, omitted, held, orphans: parameters that were so at every step, as in `Names`.
     """
 
     file: str = ""
@@ -144,6 +146,7 @@ class Trace(msgspec.Struct, frozen=True):
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -215,6 +218,7 @@ def read_trace(path: Path) -> Trace:
         frozen=names.frozen if names else (),
         omitted=names.omitted if names else (),
         held=names.held if names else (),
+        orphans=names.orphans if names else (),
     )
 
 
@@ -226,4 +230,5 @@ def _common(one: Names, other: Names) -> Names:
         frozen=both(one.frozen, other.frozen),
         omitted=both(one.omitted, other.omitted),
         held=both(one.held, other.held),
+        orphans=both(one.orphans, other.orphans),
     )

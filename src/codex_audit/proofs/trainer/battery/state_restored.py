@@ -69,10 +69,10 @@ def _unread(trial: Trial, results: Mapping[str, Result]) -> str:
     """Whether, under another seed, the weights are not those of the checkpoint."""
     point = max(resuming.points(trial))
     result, source = results[_ELSEWHERE], results[resuming.INTERRUPTED]
-    if not result.trace.steps or len(source.trace.steps) < point:
+    if not result.trace.steps or len(source.trace.steps) <= point:
         return ""  # a checkpoint of another seed may be refused
     found = difference(
-        source.trace.steps[point - 1].after.parameters,
+        source.trace.steps[point].before.parameters,
         source.trace.file,
         result.trace.steps[0].before.parameters,
         result.trace.file,
