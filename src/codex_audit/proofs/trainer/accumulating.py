@@ -84,10 +84,10 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
 
 
 def _until(trial: Trial, samples: int) -> int:
-    """Steps until an epoch has ended, if that is known and is soon."""
+    """Steps until the next epoch has begun, if that is known and is soon."""
     steps = trial.straight.trace.steps[: trial.epoch or 0]
     rows = sum(len(step.indices or ()) for step in steps)
-    return min(trial.steps, -(-rows // samples) + 1 if rows else _STEPS)
+    return min(trial.steps, -(-rows // samples) + 2 if rows else _STEPS)
 
 
 def pairs(results: Mapping[str, Result]) -> list[tuple[int, int, Result, Result]]:

@@ -133,8 +133,8 @@ def cause_of(pair: Pair, place: int, first: Sequence[Differs], found: Sequence[D
     if pair.resumed and place == 0 and RATE not in components:
         causes += [_ANY_TIME[RATE] for each in found if each.component == RATE]
     a, b = pair.one.steps[pair.skip + place], pair.other.steps[place]
-    if not causes and pair.resumed and a.stale and a.stale != b.stale:
-        lost = [f"`{name}`" for name in a.stale if name not in b.stale]
+    if not causes and pair.resumed and a.pending and a.pending != b.pending:
+        lost = [f"`{name}`" for name in a.pending if name not in b.pending]
         causes.append(_PENDING.format(names=", ".join(lost[:_SHOWN])))
     if not causes:
         causes = [_WITHIN[component] for component in _WITHIN if component in components]

@@ -62,7 +62,8 @@ class Step(msgspec.Struct, frozen=True):
         stray: gradients of parameters that no optimizer holds.
         turn_norm: the greatest norm that a single optimizer was given.
         turns: the parameters that each optimizer was given a gradient of, in their order.
-        stale: parameters that had a gradient, not zero, before the step's backward passes.
+        stale: those that had a gradient, not zero, before the backward passes of a turn.
+        pending: those of them whose gradient was there when the step began.
         repeats: how often an optimizer made its step on the same gradients.
         order: the samples as the subject itself tells them, which outweighs the sampler's indices.
         tensors, tensor_bytes, open_files, threads, heap: alive in the process, where it was
@@ -89,6 +90,7 @@ class Step(msgspec.Struct, frozen=True):
     turn_norm: float = 0.0
     turns: tuple[tuple[str, ...], ...] = ()
     stale: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
     repeats: int = 1
 
     @property

@@ -85,8 +85,10 @@ def _wrong(one: Trace, large: Trace, limit: float) -> str:
     for step in one.steps:
         if step.turn_norm > limit * (1 + _OVER):
             return f"step {step.number}: {_too_long(step, free, limit)}"
-    # Several optimizers may have a limit each, or one together.
-    if free.grad_norm <= limit or len(first.turns) > 1 or not _begin_alike(one, large):
+    # Several optimizers may have a limit each, or one together; what none holds may count as well.
+    if free.grad_norm <= limit or len(first.turns) > 1 or first.stray:
+        return ""
+    if not _begin_alike(one, large):
         return ""
     found = likeness(Vector(first.gradients, one.file), Vector(free.gradients, large.file))
     if found is not None and found.apart > _ASKEW:
@@ -127,7 +129,7 @@ def _too_long(step: Step, free: Step, limit: float) -> str:
 def _touched(large: Trace) -> str:
     """Whether a limit that nothing reaches changes gradients."""
     for step in large.steps:
-        if not step.own:
+        if not step.own or step.stale:  # older gradients on top are another proof's to tell
             continue
         own = Vector(step.own, large.file)
         found = likeness(Vector(step.gradients, large.file), own, 1 / (step.scale or 1.0))
