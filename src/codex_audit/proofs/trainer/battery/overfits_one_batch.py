@@ -31,7 +31,7 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
 def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
     """A longer run before a trainer is accused: noise that each pass draws anew hides a fall."""
     seen = judge(trial, results)
-    if isinstance(seen, Skip) or seen.good:
+    if not isinstance(seen, Seen) or seen.good:
         return {}
     return {_LONGER: repeating.run(trial, repeating.longer(trial))}
 
