@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 0.02
 _TAIL_LINES = 3
+_TAIL = 4000
 
 
 class ChildError(RuntimeError):
@@ -284,6 +285,11 @@ class Children:
         """The last lines that the child printed."""
         text = self._children[name].log.read_text(encoding="utf-8", errors="replace")
         return " | ".join(text.splitlines()[-_TAIL_LINES:]) or "it printed nothing"
+
+    def printed(self, name: str) -> str:
+        """The end of what the child printed."""
+        text = self._children[name].log.read_text(encoding="utf-8", errors="replace")
+        return text[-_TAIL:]
 
     def kill(self, name: str) -> int:
         """Kill the child's process group with SIGKILL; its exit code, -9 if it still ran."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.proofs.trainer.runs import Faults
-from codex_audit.proofs.trainer.trial import Skip
+from codex_audit.proofs.trainer.trial import Broken, Skip
 from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness, whole
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
 
 
 def _until(trial: Trial, samples: int) -> int:
-    """Steps until an epoch has ended, if that is known and is soon."""
+    """Steps until the next epoch has begun, if that is known and is soon."""
     steps = trial.straight.trace.steps[: trial.epoch or 0]
     rows = sum(len(step.indices or ()) for step in steps)
-    return min(trial.steps, -(-rows // samples) + 1 if rows else _STEPS)
+    return min(trial.steps, -(-rows // samples) + 2 if rows else _STEPS)
 
 
 def pairs(results: Mapping[str, Result]) -> list[tuple[int, int, Result, Result]]:
@@ -95,12 +95,14 @@ def pairs(results: Mapping[str, Result]) -> list[tuple[int, int, Result, Result]
     return [(k, b, results[f"{k}x{b}"], results[f"1x{k * b}"]) for k, b in DIVISIONS]
 
 
-def why_not(result: Result) -> str:
-    """Why a run cannot be compared; "" if it can."""
-    if result.completed:
-        return ""
-    why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
-    return f"not judged: with other batch sizes a run did not end well: {why}"
+def why_not(trial: Trial, results: Mapping[str, Result]) -> Skip | Broken | None:
+    """Why the runs cannot be compared, if so."""
+    for k, b in DIVISIONS:
+        for times, rows in ((k, b), (1, k * b)):
+            result = results[f"{times}x{rows}"]
+            if not result.completed:
+                return trial.unjudged(f"accumulate={times} and batch_size={rows}", result)
+    return None
 
 
 def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
@@ -117,6 +119,13 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
             )
             return Compared(steps, short, apart, Wrong(words, a.number, short=True))
         if not _same_samples(a, b):
+            if steps and _dropped(a, one, steps):
+                words = (
+                    f"step {a.number}: the last window of the epoch makes no step where one batch"
+                    f" of its {len(b.indices or ())} samples does: they are dropped; step at the"
+                    " epoch's end too"
+                )
+                return Compared(steps, short, apart, Wrong(words, a.number, short=True))
             if steps or len(a.micros) >= k:
                 break
             words = (
@@ -137,6 +146,32 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
         steps += 1
         short += len(a.micros) < k
     return Compared(steps, short, apart)
+
+
+def _dropped(a: Step, one: Trace, place: int) -> bool:
+    """Whether a step had the samples of the one after its counterpart, a shorter one."""
+    if place + 1 >= len(one.steps) or a.indices is None:
+        return False
+    whole, short, next_ = (one.steps[n].indices or () for n in (0, place, place + 1))
+    return 0 < len(short) < len(whole) and sorted(a.indices) == sorted(next_)
+
+
+def schedule_wrong(many: Trace, one: Trace, k: int) -> Wrong | None:
+    """Whether the schedule of accumulated steps goes on with each of their micro-batches."""
+    a, b = [step.rates for step in many.steps], [step.rates for step in one.steps]
+    first = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+    if first is None or len(b) <= k:
+        return None
+    for ahead in range(k):
+        known = [(n, n * k + ahead) for n in range(len(a)) if n * k + ahead < len(b)]
+        if len(known) > 1 and all(a[n] == b[m] for n, m in known):
+            return Wrong(
+                f"step {first + 1}: the learning rate is {a[first][0]:.6g} where one batch has"
+                f" {b[first][0]:.6g}: the schedule goes on with each micro-batch, {k} times as"
+                " fast; step it once for each step of the optimizer",
+                first + 1,
+            )
+    return None
 
 
 def _begin_alike(a: Step, b: Step) -> bool:

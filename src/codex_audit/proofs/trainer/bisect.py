@@ -107,7 +107,11 @@ def _step(pair: Pair, place: int) -> list[Differs]:
 
 def lost_state(one: Trace, wanted: Step, other: Trace, found: Step) -> list[str]:
     """What of the state at the beginning of a step is not as wanted, generators aside, in words."""
-    pair = Pair(one, other, resumed=True)
+    place = next((n for n, step in enumerate(one.steps) if step is wanted), 0)
+    pair = Pair(one, other, place, resumed=True)
+    if pair.replaced:
+        told = "load replaces the model, and the optimizer keeps the parameters of the one before"
+        return [f"{told} (`{pair.replaced[0]}`)"]
     states = [f"{each.name} {each.note}" for each in _states(pair, wanted.before, found.before)]
     rest = [each for each in _results(pair, wanted, found) if each.component in {RATE, SCALE}]
     return states + [f"{each.name} {each.note}" for each in rest]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.pairs import Differs, Pair
     from codex_audit.proofs.trainer.trace import Tensors
 
+_SHOWN = 3
 _STATES = (PARAMETER, BUFFER, EXTRA, OPTIMIZER)
 _AT_LOAD = {
     PARAMETER: "the weights are not restored ({names}); look at how load gives them to the model",
@@ -45,6 +46,18 @@ _OF_TWO_RUNS = {
 _BETWEEN = (
     "{names} was changed between two steps, outside of both: look at what runs there (an"
     " evaluation, a save, a callback, an average that is swapped in)"
+)
+_EXTRA_GOES_ON = (
+    "{names} was restored and goes on otherwise: a count or a rate that its update depends on is"
+    " not restored, or something between two steps changes it"
+)
+_REPLACED = (
+    "load replaces the model ({names}) while the optimizer keeps the parameters of the one before;"
+    " load into the model that is there, or make the optimizer anew"
+)
+_PENDING = (
+    "gradients of an earlier backward pass are still there ({names}) and add to the step's, and no"
+    " checkpoint has them; call zero_grad before each backward"
 )
 _ANY_TIME = {
     MODE: "modules are in another mode; call train() where training begins, after loading and"
@@ -82,6 +95,12 @@ _CONTENT = (
 )
 
 
+_CONTENT_OF_TWO_RUNS = (
+    "the samples' content is another in the second run: it depends on something that the seed does"
+    " not set (a generator of its own, the hash of a text or the order of a set, the clock)"
+)
+
+
 def cause_of(pair: Pair, place: int, first: Sequence[Differs], found: Sequence[Differs]) -> str:
     """Why the step at `place` differs.
 
@@ -92,6 +111,9 @@ def cause_of(pair: Pair, place: int, first: Sequence[Differs], found: Sequence[D
         found: all that differs there.
     """
     components = {each.component for each in first}
+    replaced = pair.replaced
+    if pair.resumed and replaced:
+        return _REPLACED.format(names=", ".join(f"`{name}`" for name in replaced[:_SHOWN]))
     if pair.resumed and place == 0 and PARAMETER in components and _begins_anew(pair):
         return _BEGINS_ANEW
     causes = []
@@ -102,12 +124,18 @@ def cause_of(pair: Pair, place: int, first: Sequence[Differs], found: Sequence[D
     for component in _STATES:
         if component in components:
             text = told or by_component[component]
+            if component == EXTRA and place and pair.resumed:
+                text = _EXTRA_GOES_ON
             causes.append(text.format(names=_names(first, component)))
     if RNG in components:
         causes += _rng_causes(pair, place, first)
     causes += [text for component, text in _ANY_TIME.items() if component in components]
     if pair.resumed and place == 0 and RATE not in components:
         causes += [_ANY_TIME[RATE] for each in found if each.component == RATE]
+    a, b = pair.one.steps[pair.skip + place], pair.other.steps[place]
+    if not causes and pair.resumed and a.pending and a.pending != b.pending:
+        lost = [f"`{name}`" for name in a.pending if name not in b.pending]
+        causes.append(_PENDING.format(names=", ".join(lost[:_SHOWN])))
     if not causes:
         causes = [_WITHIN[component] for component in _WITHIN if component in components]
     return "; ".join(dict.fromkeys(causes))
@@ -145,7 +173,7 @@ def _batch_cause(pair: Pair, place: int) -> str:
     left, right = pair.one.steps, pair.other.steps
     rows, wanted = right[place].indices, left[pair.skip + place].indices
     if not rows or wanted is None or rows == wanted:
-        return _CONTENT
+        return _CONTENT if pair.resumed else _CONTENT_OF_TWO_RUNS
     when = "on resume" if pair.resumed else "in the second run"
     if sorted(rows) == sorted(wanted):
         return f"the order within the batch changes {when}; look at the sampler and its workers"

@@ -155,6 +155,8 @@ class Executor:
             evaluations=msgspec.convert(report.get("evaluations", []), tuple[Evaluation, ...]),
             directory=str(directory),
             optimizers=report.get("optimizers", 1),
+            follows=report.get("follows", False),
+            printed=self._children.printed(name),
         )
 
 

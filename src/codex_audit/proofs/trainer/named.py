@@ -9,8 +9,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from codex_audit.proofs.trainer.trace import Names
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch.optim import Optimizer
 
@@ -41,6 +43,28 @@ class Named:
         within = (part is module for known in self.models for part in known.modules())
         if not any(within) and any(True for _ in module.parameters()):
             self.models.append(module)
+
+    def renew(self, models: Sequence[nn.Module]) -> None:
+        """Look for the models and optimizers again: some may have been replaced."""
+        gone = [known for known in self.models if not any(known is model for model in models)]
+        if not gone:
+            return
+        self.models = list(models)
+        self._looked_for = 0
+        gc.collect()  # optimizers that nobody holds any more
+        self._numbers = WeakKeyDictionary({o: n for n, o in enumerate(self._numbers)})
+
+    def untrained(self) -> Names:
+        """Parameters that are frozen, left out, or of no module."""
+        given = {id(parameter) for parameter in self._given()}
+        inside = {id(p) for model in self.models for p in model.parameters()}
+        named = self.parameters().items()
+        return Names(
+            frozen=tuple(name for name, p in named if not p.requires_grad),
+            omitted=tuple(name for name, p in named if p.requires_grad and id(p) not in given),
+            held=tuple(name for name, p in named if not p.requires_grad and id(p) in given),
+            orphans=tuple(name for name, p in named if id(p) not in inside),
+        )
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Those of the modules, then those that only an optimizer was given."""

@@ -47,6 +47,12 @@ class Pair(msgspec.Struct, frozen=True):
     restored: frozenset[str] = frozenset()
     rng_counts: bool = False
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Parameters that the optimizer of `other` was not given, though that of `one` was."""
+        due = self.one.steps[self.skip].gradients if self.skip < len(self.one.steps) else {}
+        return tuple(name for name in self.other.omitted if name in due)
+
     def lost_streams(self, place: int) -> frozenset[str]:
         """The generators that were elsewhere already before the data of a step were drawn."""
         if place:

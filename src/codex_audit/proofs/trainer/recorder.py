@@ -28,16 +28,17 @@ from codex_audit.proofs.trainer.interventions import poisoned, still_dropout, wo
 from codex_audit.proofs.trainer.named import Named
 from codex_audit.proofs.trainer.passes import Pass, Passes
 from codex_audit.proofs.trainer.sampling import Sampling
-from codex_audit.proofs.trainer.trace import Line, Micro, Names, State, Step
+from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
 from codex_audit.proofs.trainer.turns import Turns, watch_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch.optim import Optimizer
 
     from codex_audit.proofs.trainer.runs import Faults
+    from codex_audit.proofs.trainer.trace import Names
 
 _KILL = signal.SIGKILL
 
@@ -51,6 +52,7 @@ class Recorder:
     def __init__(self, path: Path, faults: Faults) -> None:
         self.extra: Callable[[], Mapping[str, Tensor]] = dict
         self.steps = 0
+        self.follows = False
         self._faults = faults
         self._file = path.open("ab", buffering=0)
         self._bits = BitsFile(path.with_suffix(".bits"))
@@ -84,6 +86,7 @@ class Recorder:
         watch_steps(self._named.add, self._step)
         Sampling(self._deliveries, self._faults).install()
         self._watch_scaler()
+        self._watch_plateau()
 
     def close(self) -> None:
         """Close the files, after which nothing more may be seen."""
@@ -98,6 +101,10 @@ class Recorder:
     def know(self, model: nn.Module) -> None:
         """Name parameters after `model`, which may never be called as a whole."""
         self._named.know(model)
+
+    def renew(self, models: Sequence[nn.Module]) -> None:
+        """After loading, which may have made models and optimizers anew, names are theirs."""
+        self._named.renew(models)
 
     def state(self) -> State:
         """The subject as it is now."""
@@ -114,6 +121,14 @@ class Recorder:
             rng=rng_digests(),
             modes=hashlib.sha256(modes.encode()).hexdigest()[:16],
         )
+
+    def gradients(self) -> dict[str, str]:
+        """Hashes of the gradients that are there now and are not zero."""
+        if self._faults.count_at:
+            return {}
+        named = self._named.parameters().items()
+        there = {name: p.grad for name, p in named if p.grad is not None}
+        return {name: digest(g) for name, g in there.items() if torch.any(g.to_dense() != 0)}
 
     @contextmanager
     def one_step(self) -> Iterator[None]:
@@ -312,27 +327,26 @@ class Recorder:
             **self._turns.told(),
         )
         self._put(Line(step=self._counted(step)))
-        names = self._untrained()
+        names = self._named.untrained()
         if names != self._names:
             self._names = names
             self._put(Line(names=names))
-
-    def _untrained(self) -> Names:
-        given = {
-            id(p) for o in self._named.optimizers() for g in o.param_groups for p in g["params"]
-        }
-        named = self._named.parameters().items()
-        return Names(
-            frozen=tuple(name for name, p in named if not p.requires_grad),
-            omitted=tuple(name for name, p in named if p.requires_grad and id(p) not in given),
-            held=tuple(name for name, p in named if not p.requires_grad and id(p) in given),
-        )
 
     def _counted(self, step: Step) -> Step:
         """The step with what is alive in the process, where that is asked for."""
         if self.steps not in self._faults.count_at:
             return step
         return msgspec.structs.replace(step, **count())
+
+    def _watch_plateau(self) -> None:
+        kind = torch.optim.lr_scheduler.ReduceLROnPlateau
+        step = kind.step
+
+        def stepped(schedule: Any, *args: Any, **kwargs: Any) -> None:
+            self.follows = True
+            step(schedule, *args, **kwargs)
+
+        kind.step = stepped  # type: ignore[method-assign,assignment]
 
     # The gradient scaler
 

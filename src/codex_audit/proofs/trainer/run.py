@@ -75,6 +75,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
         report(told | _so_far(session))
 
     session.told = so_far
+    session.models = driver.models
     so_far()
     losses = driver.go()
     told["losses"] = [float(loss).hex() for loss in losses]
@@ -82,6 +83,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     if order is not None:
         told["order"] = {str(step): [int(row) for row in rows] for step, rows in order.items()}
     told["optimizers"] = watch.optimizers
+    told["follows"] = watch.follows
     told["final"] = msgspec.to_builtins(watch.state())
     session.finish_save()
     so_far()

@@ -139,11 +139,15 @@ class Save(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """The subject right before and right after it evaluated, and the loss that it told of."""
+    """The subject right before and right after it evaluated, and the loss that it told of.
+
+    `touched` is a parameter whose gradient is another afterwards, if there is one.
+    """
 
     before: State
     after: State
     loss: float | None = None
+    touched: str = ""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +167,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         directory: where its checkpoints are.
         peers: of a distributed run, the results of the other ranks.
         optimizers: how many made steps.
+        follows: whether a schedule was stepped by what was measured (ReduceLROnPlateau).
+        printed: the end of what it printed.
     """
 
     trace: Trace
@@ -178,6 +184,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     directory: str = ""
     peers: tuple[Result, ...] = ()
     optimizers: int = 1
+    follows: bool = False
+    printed: str = ""
 
     @property
     def completed(self) -> bool:

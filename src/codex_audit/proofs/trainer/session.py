@@ -80,6 +80,7 @@ class Session:
         self.evaluations: list[Evaluation] = []
         self.loaded: State | None = None
         self.told: Callable[[], None] = lambda: None
+        self.models: Callable[[], Sequence[nn.Module]] = list
         self._source = source
         self._operations = Operations(directory)
 
@@ -113,6 +114,7 @@ class Session:
 
     def has_loaded(self) -> None:
         """Tell that loading has just ended."""
+        self.recorder.renew(self.models())
         self.loaded = self.recorder.state()
 
     @contextmanager
@@ -154,11 +156,14 @@ class Session:
     @contextmanager
     def evaluating(self) -> Iterator[Callable[[float], None]]:
         """Around an evaluation that is asked for; what it yields may be told the loss."""
-        before = self.recorder.state()
+        watch = self.recorder
+        before, gradients = watch.state(), watch.gradients()
         told: list[float] = []
         yield told.append
-        after = self.recorder.state()
-        self.evaluations.append(Evaluation(before, after, told[-1] if told else None))
+        after, others = watch.state(), watch.gradients()
+        changed = (name for name in others | gradients if others.get(name) != gradients.get(name))
+        loss = told[-1] if told else None
+        self.evaluations.append(Evaluation(before, after, loss, next(changed, "")))
 
     def _told(self, path: Path) -> Path:
         return Path(os.path.relpath(path)) if self.run.relative else path

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 PACKAGE = "codex_audit.proofs.trainer.battery"
 PHASE = 5
 _MOST_AT_A_TIME = 8
+_NETWORK = re.compile(
+    r"\b(gaierror|NetworkUsedError|NameResolutionError|URLError|ConnectError|ConnectTimeout"
+    r"|ConnectionRefusedError|ConnectionResetError|LocalEntryNotFoundError)\b"
+)
 _FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
 
@@ -170,8 +174,12 @@ def _further(
 
 
 def _why(result: Result) -> Failure:
-    if result.failure is not None:
-        return result.failure
+    failure = result.failure
+    if failure is not None:
+        if not result.trace.steps and _NETWORK.search(f"{failure.type} {failure.traceback}"):
+            words = f"the subject asks the network at its start: {failure.message}"
+            return msgspec.structs.replace(failure, message=words)
+        return failure
     words = f"the run was ended by signal {-result.exit_code}"
     return Failure("ToolKilledError", words, words)
 

@@ -62,7 +62,8 @@ class Step(msgspec.Struct, frozen=True):
         stray: gradients of parameters that no optimizer holds.
         turn_norm: the greatest norm that a single optimizer was given.
         turns: the parameters that each optimizer was given a gradient of, in their order.
-        stale: parameters that had a gradient, not zero, before the step's backward passes.
+        stale: those that had a gradient, not zero, before the backward passes of a turn.
+        pending: those of them whose gradient was there when the step began.
         repeats: how often an optimizer made its step on the same gradients.
         order: the samples as the subject itself tells them, which outweighs the sampler's indices.
         tensors, tensor_bytes, open_files, threads, heap: alive in the process, where it was
@@ -89,6 +90,7 @@ class Step(msgspec.Struct, frozen=True):
     turn_norm: float = 0.0
     turns: tuple[tuple[str, ...], ...] = ()
     stale: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
     repeats: int = 1
 
     @property
@@ -116,11 +118,13 @@ class Names(msgspec.Struct, frozen=True):
         frozen: that require no gradient.
         omitted: that require one, and that no optimizer was given.
         held: frozen ones that an optimizer was given.
+        orphans: that an optimizer was given, and no module has.
     """
 
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -132,7 +136,7 @@ class Trace(msgspec.Struct, frozen=True):
         pending: micro-batches after the last step.
         skipped: steps that a gradient scaler gave up, after which so many had been made.
         poisoned: whether a forward pass was made to give NaN, as the run asked for.
-        frozen, omitted, held: parameters that were so at every step, as in `Names`.
+        frozen, omitted, held, orphans: parameters that were so at every step, as in `Names`.
     """
 
     file: str = ""
@@ -144,6 +148,7 @@ class Trace(msgspec.Struct, frozen=True):
     frozen: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -215,6 +220,7 @@ def read_trace(path: Path) -> Trace:
         frozen=names.frozen if names else (),
         omitted=names.omitted if names else (),
         held=names.held if names else (),
+        orphans=names.orphans if names else (),
     )
 
 
@@ -226,4 +232,5 @@ def _common(one: Names, other: Names) -> Names:
         frozen=both(one.frozen, other.frozen),
         omitted=both(one.omitted, other.omitted),
         held=both(one.held, other.held),
+        orphans=both(one.orphans, other.orphans),
     )

@@ -20,6 +20,12 @@ class Skip(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Broken(msgspec.Struct, frozen=True):
+    """What broke, so that nothing can be judged: louder than a `Skip`."""
+
+    reason: str
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A subject after its first run, `straight`, from which proofs decide what else to run.
 
@@ -59,6 +65,17 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Skip(f"the subject has no setting `{missing[0]}` that could be tried")
 
+    def unjudged(self, asked: str, result: Result) -> Skip | Broken:
+        """What to say of a run with other settings, `asked`, that did not come to its end.
+
+        One that ends before its first step refuses the settings, which it may; one that breaks
+        later had taken them.
+        """
+        words = f"not judged: with {asked} the run {result.ending}"
+        if result.failure is not None and not result.trace.steps:
+            return Skip(f"{words}, before its first step")
+        return Broken(f"{words}, after {len(result.trace.steps)} steps")
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A proof's judgement.
@@ -80,7 +97,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Runs = Callable[[Trial], Mapping[str, Run] | Skip]
-Judge = Callable[[Trial, Mapping[str, Result]], Seen | Skip]
+Judge = Callable[[Trial, Mapping[str, Result]], Seen | Skip | Broken]
 
 
 class TrainerProof(Proof, frozen=True, kw_only=True):
@@ -101,10 +118,12 @@ class TrainerProof(Proof, frozen=True, kw_only=True):
     order: int = 50
 
 
-def check_of(proof: TrainerProof, trial: Trial, seen: Seen | Skip) -> Check:
+def check_of(proof: TrainerProof, trial: Trial, seen: Seen | Skip | Broken) -> Check:
     """The judgement as a check, with the subject's own line as evidence."""
     if isinstance(seen, Skip):
         return Check(proof.id, Verdict.SKIP, seen.reason)
+    if isinstance(seen, Broken):
+        return Check(proof.id, Verdict.ERROR, seen.reason)
     places = trial.subject.places
     place = places.get(seen.method, places.get("factory"))
     return Check(

@@ -50,6 +50,7 @@ class Turns:
         self._norm = self._turn_norm = 0.0
         self._turns: list[tuple[str, ...]] = []
         self._stale: dict[str, None] = {}
+        self._pending: dict[str, None] = {}
         self._repeats = 1
 
     def before_pass(self, *, first: bool) -> None:
@@ -99,6 +100,10 @@ class Turns:
         stray = {
             n: p.grad for n, p in parameters.items() if id(p) not in given and p.grad is not None
         }
+        stale = [n for n in (*mine, *stray) if n in self._left]
+        known = {*self._gradients, *self._stray}
+        self._stale |= dict.fromkeys(stale)
+        self._pending |= dict.fromkeys(n for n in stale if n not in known)
         self._gradients |= self._bits.write(mine)
         self._stray |= self._bits.write(stray)
         own = {n: self._own[n] for n, p in parameters.items() if id(p) in held and n in self._own}
@@ -108,7 +113,6 @@ class Turns:
         self._turn_norm = max(self._turn_norm, sum(squares.values()) ** 0.5)
         self._norm = max(self._norm, sum(self._squares.values()) ** 0.5)
         self._turns.append(tuple(mine))
-        self._stale |= dict.fromkeys(n for n in (*mine, *stray) if n in self._left)
 
     def told(self) -> dict[str, Any]:
         """All of the step so far, as the fields of `Step`."""
@@ -120,6 +124,7 @@ class Turns:
             "turn_norm": self._turn_norm,
             "turns": tuple(self._turns),
             "stale": tuple(self._stale),
+            "pending": tuple(self._pending),
             "repeats": self._repeats,
         }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer import accumulating
 from codex_audit.proofs.trainer.accumulating import DIVISIONS, runs
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trial import Trial
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare the gradients that the optimizer was given, up to a window that is too short."""
     compared, apart = 0, 0.0
     skips = []
+    why = accumulating.why_not(trial, results)
+    if why is not None:
+        return why
     for k, b, many, one in accumulating.pairs(results):
-        why = accumulating.why_not(many) or accumulating.why_not(one)
-        if why:
-            return Skip(why)
         told = accumulating.compare(trial, many.trace, one.trace, k)
         if isinstance(told, Skip):
             skips.append(told)
             continue
         wrong = told.wrong
-        if wrong is not None and not wrong.short:
+        if wrong is None or wrong.short:
+            wrong = accumulating.schedule_wrong(many.trace, one.trace, k)
+        if wrong is not None:
             return Seen(
                 good=False,
                 summary=f"{k} micro-batches of {b} against one batch of {k * b}, {wrong.summary}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer.runs import Faults
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 from codex_audit.proofs.trainer.vectors import Vector, likeness
 
 if TYPE_CHECKING:
@@ -46,20 +46,23 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     return found
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Look at the norms that the optimizer was given, then at their direction."""
     small = limit_of(trial)
     one, large = results["small"], results["large"]
-    for result in (one, large):
-        if not result.trace.steps or result.failure is not None:
-            why = result.failure.message.splitlines()[0] if result.failure else "it made no step"
-            return Skip(f"not judged: a run with another clip_norm ended: {why}")
+    for result, norm in ((one, small), (large, _LARGE)):
+        if not result.completed:
+            return trial.unjudged(f"clip_norm={norm:g}", result)
+        if not result.trace.steps:
+            return Skip("no step of an optimizer is seen")
     wrong = _wrong(one.trace, large.trace, small) or _touched(large.trace)
     how = ""
     half, half_large = results.get("half"), results.get("half large")
     if not wrong and half and half_large and half.completed and half_large.completed:
         wrong = _wrong(half.trace, half_large.trace, small)
         how = " in fp16" if wrong else ""
+    if not wrong and not _begin_alike(one.trace, large.trace):
+        return Skip("not judged: two runs with one seed already differ in their first gradient")
     norms = [step.turn_norm for step in one.trace.steps]
     free = large.trace.steps[0].turn_norm
     return Seen(
@@ -82,8 +85,11 @@ def _wrong(one: Trace, large: Trace, limit: float) -> str:
     for step in one.steps:
         if step.turn_norm > limit * (1 + _OVER):
             return f"step {step.number}: {_too_long(step, free, limit)}"
-    if free.grad_norm <= limit or len(first.turns) > 1:
-        return ""  # several optimizers may have a limit each, or one together
+    # Several optimizers may have a limit each, or one together; what none holds may count as well.
+    if free.grad_norm <= limit or len(first.turns) > 1 or first.stray:
+        return ""
+    if not _begin_alike(one, large):
+        return ""
     found = likeness(Vector(first.gradients, one.file), Vector(free.gradients, large.file))
     if found is not None and found.apart > _ASKEW:
         several = len(first.micros) > 1
@@ -102,6 +108,11 @@ def _wrong(one: Trace, large: Trace, limit: float) -> str:
     return ""
 
 
+def _begin_alike(one: Trace, large: Trace) -> bool:
+    """Whether both runs had one and the same first loss: only then their gradients compare."""
+    return one.steps[0].loss == large.steps[0].loss
+
+
 def _too_long(step: Step, free: Step, limit: float) -> str:
     words = f"the norm given to the optimizer is {step.turn_norm:.3g}, above the limit of {limit:g}"
     if step.number == free.number and abs(step.turn_norm / free.turn_norm - 1) <= _OVER:
@@ -118,7 +129,7 @@ def _too_long(step: Step, free: Step, limit: float) -> str:
 def _touched(large: Trace) -> str:
     """Whether a limit that nothing reaches changes gradients."""
     for step in large.steps:
-        if not step.own:
+        if not step.own or step.stale:  # older gradients on top are another proof's to tell
             continue
         own = Vector(step.own, large.file)
         found = likeness(Vector(step.gradients, large.file), own, 1 / (step.scale or 1.0))

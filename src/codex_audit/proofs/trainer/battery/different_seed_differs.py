@@ -9,7 +9,7 @@ import msgspec
 from codex_audit.proofs.trainer.bisect import diverge
 from codex_audit.proofs.trainer.pairs import Pair
 from codex_audit.proofs.trainer.runs import OTHER_SEED
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +30,12 @@ def runs(trial: Trial) -> dict[str, Run]:
     }
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare the losses."""
-    del trial
     other, same = results["other"], results["same"]
-    for result in (other, same):
+    for result, asked in ((other, "another seed"), (same, "a few steps only")):
         if not result.completed:
-            why = result.failure.message if result.failure else f"code {result.exit_code}"
-            return Skip(f"not judged: a run of a few steps ended with {why}")
+            return trial.unjudged(asked, result)
     straight = results["straight"].trace
     if diverge(Pair(_first(straight, len(same.trace.steps)), same.trace)) is not None:
         # Then other losses say nothing of the seed.

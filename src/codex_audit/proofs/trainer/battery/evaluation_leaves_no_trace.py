@@ -15,11 +15,12 @@ from codex_audit.proofs.trainer.pairs import (
     MICROS,
     MODE,
     PARAMETER,
+    RATE,
     RNG,
     Pair,
     title_of,
 )
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,42 +32,54 @@ if TYPE_CHECKING:
 
 _ASKED_AT = (2, 3, 5)
 _OFTEN = 1
+_AGAIN = "again"
 _SHOWN = 3
 
 
 def runs(trial: Trial) -> dict[str, Run] | Skip:
     """The run with evaluations asked for, and with its own at each step."""
-    found = {}
+    found = {_AGAIN: trial.run(number=2)}
     if "evaluate" in trial.subject.abilities:
         at = tuple(step for step in _ASKED_AT if step < trial.steps)
         found["asked"] = trial.run(evaluate_at=at)
     if "evaluate_every" in trial.subject.knobs:
         found["often"] = trial.run().with_knobs(evaluate_every=_OFTEN)
-    return found or Skip("the subject cannot be asked to evaluate, nor how often")
+    if len(found) > 1:
+        return found
+    return Skip("the subject cannot be asked to evaluate, nor how often")
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare what each evaluation left, then every step with the run that had none, or fewer."""
     evaluations = 0
+    straight = _plain(trial.straight.trace)
+    again = diverge(Pair(straight, _plain(results[_AGAIN].trace), streams=trial.streams))
     for name in ("asked", "often"):
         result = results.get(name)
         if result is None:
             continue
         if not result.completed:
-            why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
-            return Skip(f"not judged: a run that evaluates more often did not end well: {why}")
+            return _ended(trial, name, result)
         evaluations += len(result.evaluations)
         each_left = (_left(trial, result.trace, e.before, e.after) for e in result.evaluations)
         left = next((words for words in each_left if words), [])
-        straight = _plain(trial.straight.trace)
         found = diverge(
             Pair(straight, _plain(result.trace), streams=trial.streams, rng_counts=True)
         )
+        if again is not None:
+            if not left:
+                return Skip(f"not judged: two runs with one seed already differ: {again}")
+            found = None
+        if not left and found is not None and result.follows and found.components == {RATE}:
+            return Skip(
+                f"not judged: from step {found.step} the learning rate follows what is evaluated"
+                " (ReduceLROnPlateau), so that a run which evaluates more often is another"
+            )
         if left or found is not None:
             step = found.step if found else None
             return Seen(
                 good=False,
-                summary=_told(left, step) if left else _parted(name, found),
+                summary=_told(left, step) if left else _parted(name, found, result, straight),
                 measured={"first_different_step": step},
                 method="evaluate",
                 details=dict(as_details(found)) if found else {},
@@ -84,6 +97,23 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
             )
         ),
         measured={"steps_compared": steps, "evaluations": evaluations},
+        method="evaluate",
+    )
+
+
+def _ended(trial: Trial, name: str, result: Result) -> Seen | Skip | Broken:
+    """Of a run that evaluates and does not come to its end, where the straight one does."""
+    begun = bool(result.trace.steps)
+    if not begun or result.failure is None or result.failure.type == "TimeoutError":
+        return trial.unjudged(_WHEN[name].removeprefix("a run that evaluates "), result)
+    return Seen(
+        good=False,
+        summary=(
+            f"{_WHEN[name]} {result.ending}, after {len(result.trace.steps)} steps: evaluation"
+            " raises, or leaves something that training cannot go on with (gradients switched off,"
+            " parameters frozen, the model elsewhere)"
+        ),
+        measured={"steps_made": len(result.trace.steps)},
         method="evaluate",
     )
 
@@ -118,7 +148,10 @@ def _left(trial: Trial, trace: Trace, before: State, after: State) -> list[str]:
     return found
 
 
-_WEIGHTS = "an average that is swapped in and not out again, or a step that is made"
+_WEIGHTS = (
+    "an average that is swapped in and not out again, rounding on the way there and back (keep a"
+    " copy instead), or a step that is made"
+)
 _BUFFERS = "call model.eval() before it, on each submodule with statistics"
 _OPTIMIZER = "it must not be touched"
 _RNG = (
@@ -132,15 +165,29 @@ def _told(left: list[str], step: int | None) -> str:
     return f"{words}; training differs from step {step}" if step else words
 
 
-def _parted(name: str, found: Divergence | None) -> str:
+def _parted(name: str, found: Divergence | None, result: Result, straight: Trace) -> str:
     """How the run that evaluates parts from the other, of which its evaluations told nothing."""
     if found is None:
         return ""
-    often = "when asked to" if name == "asked" else "at each step"
+    touched = next((e.touched for e in result.evaluations if e.touched), "")
+    here, there = (trace.steps[found.step - 1 : found.step] for trace in (straight, result.trace))
+    passes = [len(step.micros) for step in (*here, *there)]
+    if touched or (len(passes) > 1 and passes[0] < passes[1]):
+        of = f" (of `{touched}`)" if touched else ""
+        return (
+            f"{_WHEN[name]} is another from step {found.step}: evaluation changes gradients{of}."
+            f" Likely: {_FAULTS[GRADIENT]}, and clear what a backward pass of its own gives"
+        )
     seen = "; ".join(f"{each.name} {each.note}".strip() for each in found.first[:_SHOWN])
     faults = [fault for component, fault in _FAULTS.items() if component in found.components]
     why = "; ".join(faults) or found.cause
-    return f"a run that evaluates {often} is another from step {found.step}: {seen}. Likely: {why}"
+    return f"{_WHEN[name]} is another from step {found.step}: {seen}. Likely: {why}"
+
+
+_WHEN = {
+    "asked": "a run that evaluates when asked to",
+    "often": "a run that evaluates at each step",
+}
 
 
 _FAULTS = {
@@ -149,7 +196,8 @@ _FAULTS = {
     " zero_grad to the step",
     MICROS: "evaluation moves the place within the accumulation window",
     BATCH: "evaluation takes from the data that is trained on, or moves its sampler",
-    PARAMETER: "evaluation changes the weights (an average that is not swapped out again)",
+    PARAMETER: "evaluation changes the weights: " + _WEIGHTS,
+    RATE: "evaluation steps the schedule; how often one looks should not decide the rate",
     BUFFER: "evaluation changes buffers; call model.eval() before it",
     RNG: "evaluation draws from a generator that training uses; " + _RNG,
 }

@@ -46,8 +46,13 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         ),
         _told(
             "no gradient reaches",
-            [n for n in trainable if n not in greatest and n not in trace.omitted],
+            [n for n in trainable if n not in {*greatest, *trace.omitted, *trace.orphans}],
             "look for detach(), no_grad or a part of the model that the loss does not use",
+        ),
+        _told(
+            "the optimizer holds what no module has, and no gradient reaches",
+            [n for n in trace.orphans if n not in greatest],
+            "make the optimizer after the model is whole, of the model that is trained",
         ),
         _told(
             "the gradient is zero at every step of",
@@ -72,7 +77,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         ),
         _told(
             "although frozen, the optimizer changes",
-            [n for n in frozen if n in changed and n in trace.held],
+            [n for n in frozen if n in changed and n in trace.held and not _shrinks(trace, n)],
+            "leave frozen parameters out of its groups",
+        ),
+        _told(
+            "although frozen, the optimizer's weight decay shrinks",
+            [n for n in frozen if n in changed and n in trace.held and _shrinks(trace, n)],
             "leave frozen parameters out of its groups",
         ),
         _told(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer import accumulating
 from codex_audit.proofs.trainer.accumulating import runs
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trial import Trial
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Look at the first window of each division that has fewer micro-batches than the others."""
     short = 0
+    why = accumulating.why_not(trial, results)
+    if why is not None:
+        return why
     for k, b, many, one in accumulating.pairs(results):
-        why = accumulating.why_not(many) or accumulating.why_not(one)
-        if why:
-            return Skip(why)
         told = accumulating.compare(trial, many.trace, one.trace, k)
         if isinstance(told, Skip):
             continue

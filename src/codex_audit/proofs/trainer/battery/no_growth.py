@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _WARM, _WINDOWS, _EVERY = 20, 4, 10
 _LEAST, _APART = 60, 3
+_RECUR = 8  # batches: what a data set keeps of its samples is all there once it is warm
 _BYTES = 4096  # a step: a list of losses takes less, a graph or a batch that is kept takes more
 _THINGS = 0.2  # a step: one every evaluation or epoch of five steps
 
@@ -27,7 +28,7 @@ def runs(trial: Trial) -> dict[str, Run]:
     until = _WARM + counted
     count_at = tuple(range(_WARM + 1, until + 1, _APART))
     knobs = {"evaluate_every": _EVERY} if "evaluate_every" in trial.subject.knobs else {}
-    run = trial.run(until=until, horizon=until, faults=Faults(count_at=count_at))
+    run = trial.run(until=until, horizon=until, faults=Faults(count_at=count_at, recur=_RECUR))
     return {"counted": run.with_knobs(**knobs)}
 
 

@@ -24,7 +24,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
     """Look for the error, and for other numbers where two runs agree otherwise."""
     offline = results["offline"]
     if not offline.completed:
-        return Seen(good=False, summary=f"with the network cut the run {offline.ending}")
+        when = "" if offline.trace.steps else "it asks the network at its start: "
+        return Seen(good=False, summary=f"{when}with the network cut the run {offline.ending}")
     one = trial.straight.trace
     steps = len(offline.trace.steps)
     repeatable = results["again"].completed and diverge(Pair(one, results["again"].trace)) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer.runs import Faults
@@ -46,6 +48,9 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     bad = next((step for step in steps if _bad(step.after)), None)
     final = _bad(result.final) if result.final else ""
     if bad is None and not final:
+        hidden = _hidden(result)
+        if hidden:
+            return Seen(good=False, summary=hidden, measured=dict(measured))
         left = len(steps) < _AT + _FURTHER
         how = "stops the run, or is given up" if left else "leaves the weights finite"
         words = f"NaN at step {_AT} {how}: weights and optimizer state are finite at the end"
@@ -61,6 +66,24 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         ),
         measured=dict(measured),
     )
+
+
+def _hidden(result: Result) -> str:
+    """Whether a step was made of NaN as of any number, and nothing said of it."""
+    made = next((s for s in result.trace.steps if any(m.poisoned for m in s.micros)), None)
+    if made is None or _TOLD.search(result.printed):
+        return ""
+    one, other = made.before, made.after
+    if all(bits.same_as(other.parameters.get(name)) for name, bits in one.parameters.items()):
+        return ""  # it was given up, whatever step() may have been called
+    which = "gradients that are NaN are" if not math.isfinite(made.loss) else "the NaN is"
+    return (
+        f"NaN at step {made.number} goes unnoticed: {which} replaced by numbers (nan_to_num, a loss"
+        " of zero), and the optimizer makes a step of them; raise, or give the step up and say so"
+    )
+
+
+_TOLD = re.compile(r"\bnan\b|\binf|finite|skip|overflow", re.IGNORECASE)
 
 
 def _line(result: Result) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer import repeating
 from codex_audit.proofs.trainer.trend import mann_kendall
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,17 +31,16 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
 def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
     """A longer run before a trainer is accused: noise that each pass draws anew hides a fall."""
     seen = judge(trial, results)
-    if isinstance(seen, Skip) or seen.good:
+    if not isinstance(seen, Seen) or seen.good:
         return {}
     return {_LONGER: repeating.run(trial, repeating.longer(trial))}
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare the loss at the end with that at the beginning."""
     result = results[_LONGER] if _LONGER in results else results[_ONE_BATCH]
     if not result.completed:
-        why = result.failure.message.splitlines()[0] if result.failure else "it was ended"
-        return Skip(f"not judged: with one batch repeated the run did not end well: {why}")
+        return trial.unjudged("one batch repeated", result)
     if not repeating.repeats(trial, result):
         return Skip(
             "no DataLoader gives the data, so that a batch cannot be repeated; give the factory a"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.proofs.trainer import resuming
 from codex_audit.proofs.trainer.bisect import Divergence, as_details, diverge
 from codex_audit.proofs.trainer.bits import difference
-from codex_audit.proofs.trainer.pairs import GRADIENT, UPDATE, Pair
+from codex_audit.proofs.trainer.pairs import GRADIENT, PARAMETER, RNG, UPDATE, Pair
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trial import Trial
 
 _POINT, _PAST = 5, 3
+_ENDED = "ended"
+
+
+class _Wrong(msgspec.Struct, frozen=True):
+    """What is wrong with a resume: in words, by component, and the first difference if known."""
+
+    words: str
+    components: frozenset[str]
+    divergence: Divergence | None = None
 
 
 def runs(trial: Trial) -> dict[str, Run] | Skip:
@@ -35,9 +45,18 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     return {"two": source, "resumed": resumed, "alone": alone}
 
 
+def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
+    """Where two ranks do not resume well, resumes of one process, to see whose fault it is."""
+    two = results["two"]
+    point = min(_POINT, trial.steps - 2)
+    if _ended((two, *two.peers)) or _agree((two, *two.peers)):
+        return {}
+    return resuming.runs(trial) if _resumed_wrong(trial, results, point) else {}
+
+
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     """Compare the ranks with each other, each with itself resumed, and the one that is alone."""
-    two, resumed = results["two"], results["resumed"]
+    two = results["two"]
     ranks = (two, *two.peers)
     problem = _ended(ranks)
     if problem:
@@ -46,27 +65,20 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if problem:
         return Seen(good=False, summary=problem)
     point = min(_POINT, trial.steps - 2)
-    problem = _ended((resumed, *resumed.peers))
-    if problem:
-        words = f"resumed after step {point} on 2 ranks, {problem}"
-        return Seen(good=False, summary=words, method="load")
-    pairs = list(zip(ranks, (resumed, *resumed.peers), strict=True))
-    for number, (one, other) in enumerate(pairs):
-        problem = _lost(trial, one, other, point)
-        if problem:
-            words = f"resumed after step {point} on 2 ranks, rank {number} {problem}"
-            return Seen(good=False, summary=words, method="load")
-    parted = _parted(trial, pairs, point)
-    if parted is not None:
-        number, found = parted
+    wrong = _resumed_wrong(trial, results, point)
+    if wrong is not None:
+        if wrong.components & _alone_components(trial, results):
+            return Skip(
+                f"not judged: resumed after step {point} on 2 ranks, {wrong.words}; as with one"
+                " process, where other proofs tell it"
+            )
+        found = wrong.divergence
         return Seen(
             good=False,
-            summary=(
-                f"resumed after step {point} on 2 ranks, rank {number} goes another way: {found}"
-            ),
-            measured={"first_different_step": found.step},
+            summary=f"resumed after step {point} on 2 ranks, {wrong.words}",
+            measured={"first_different_step": found.step} if found else {},
             method="load",
-            details=dict(as_details(found)),
+            details=dict(as_details(found)) if found else {},
         )
     alone = results["alone"]
     problem = _alone(alone, two, point)
@@ -97,13 +109,60 @@ def _waited(result: Result) -> int:
     return 1 if "by peer" in result.failure.message else 0
 
 
+def _resumed_wrong(trial: Trial, results: Mapping[str, Result], point: int) -> _Wrong | None:
+    """What is wrong with the two ranks that resume."""
+    two, resumed = results["two"], results["resumed"]
+    problem = _ended((resumed, *resumed.peers))
+    if problem:
+        return _Wrong(problem, frozenset({_ENDED}))
+    pairs = list(zip((two, *two.peers), (resumed, *resumed.peers), strict=True))
+    for number, (one, other) in enumerate(pairs):
+        problem = _other_weights(one, other, point)
+        if problem:
+            return _Wrong(f"rank {number} {problem}", frozenset({PARAMETER}))
+    for number, (one, other) in enumerate(pairs):
+        problem = _lost(trial, one, other, point)
+        if problem:
+            return _Wrong(f"rank {number} {problem}", frozenset({RNG}))
+    parted = _parted(trial, pairs, point)
+    if parted is None:
+        return None
+    number, found = parted
+    return _Wrong(f"rank {number} goes another way: {found}", found.components, found)
+
+
+def _alone_components(trial: Trial, results: Mapping[str, Result]) -> frozenset[str]:
+    """What one process that resumes does not have back either."""
+    if resuming.INTERRUPTED not in results:
+        return frozenset()
+    found: set[str] = set()
+    for each in resuming.resumes(trial, results):
+        if each.divergence is not None:
+            found |= each.divergence.components
+        elif each.problem:
+            found.add(_ENDED)
+    return frozenset(found)
+
+
+def _other_weights(one: Result, other: Result, point: int) -> str:
+    """Whether a rank begins with weights that are not those it had."""
+    if not other.trace.steps:
+        return "makes no step"
+    wanted, first = one.trace.steps[point].before, other.trace.steps[0].before
+    found = difference(wanted.parameters, one.trace.file, first.parameters, other.trace.file)
+    if found is None:
+        return ""
+    return (
+        f"begins with other weights (`{found.name}`, {found.note}): load on every rank, or"
+        " broadcast what the first one loads"
+    )
+
+
 def _lost(trial: Trial, one: Result, other: Result, point: int) -> str:
     """Which of a rank's generators are another's.
 
     One that is as saved right after loading, or at the first step, is restored.
     """
-    if not other.trace.steps:
-        return "makes no step"
     saved, wanted = one.saves[0].rng, one.trace.steps[point].before.rng
     loaded = other.loaded.rng if other.loaded else {}
     first = other.trace.steps[0].before.rng
@@ -230,5 +289,6 @@ PROOF = TrainerProof(
     remedy="use DistributedDataParallel and a DistributedSampler; save each rank's generators",
     runs=runs,
     judge=judge,
+    then=then,
     order=46,
 )  # fmt: skip

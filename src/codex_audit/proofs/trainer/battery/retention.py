@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trial import Measured, Trial
 
 _KEEP = 2
-_LONG, _SHORT = (2, 5, 9, 10, 11), (1, 2)  # names that are compared as texts put 10 before 9
+_LONG, _SHORT = (2, 5, 8, 9, 10), (1, 2)  # names that are compared as texts put 10 before 9
 _FURTHER = 2  # steps between saves of the run that goes on
 
 
@@ -81,7 +81,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     saves = _saves(trial)
     kept = results["kept"]
     if not kept.completed:
-        return Skip(f"not judged: a run that saves {len(saves)} times into one place {kept.ending}")
+        told = f"a run that saves after steps {_list(saves)} into one place {kept.ending}"
+        if kept.saves:
+            return Seen(
+                good=False, summary=told, measured={"saves": len(kept.saves)}, method="save"
+            )
+        return Skip(f"not judged: {told}")
     states = _states(kept.trace.before, kept)
     begun = _begun_at(results["onward"], states)
     if results["onward"].completed and begun is None:

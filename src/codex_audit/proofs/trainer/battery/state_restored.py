@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
+    from codex_audit.proofs.trainer.trace import Tensors, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 _ELSEWHERE = "another seed"
@@ -69,12 +70,12 @@ def _unread(trial: Trial, results: Mapping[str, Result]) -> str:
     """Whether, under another seed, the weights are not those of the checkpoint."""
     point = max(resuming.points(trial))
     result, source = results[_ELSEWHERE], results[resuming.INTERRUPTED]
-    if not result.trace.steps or len(source.trace.steps) < point:
+    if not result.trace.steps or len(source.trace.steps) <= point:
         return ""  # a checkpoint of another seed may be refused
     found = difference(
-        source.trace.steps[point - 1].after.parameters,
+        _of_modules(source.trace, source.trace.steps[point].before.parameters),
         source.trace.file,
-        result.trace.steps[0].before.parameters,
+        _of_modules(result.trace, result.trace.steps[0].before.parameters),
         result.trace.file,
     )
     if found is None:
@@ -83,6 +84,11 @@ def _unread(trial: Trial, results: Mapping[str, Result]) -> str:
         f"resumed after step {point} with another seed, the weights are not those that were saved"
         f" (`{found.name}`, {found.note}): load makes them from the seed instead of reading them"
     )
+
+
+def _of_modules(trace: Trace, parameters: Tensors) -> Tensors:
+    """Without those that only an optimizer holds, which are another proof's to tell."""
+    return {name: bits for name, bits in parameters.items() if name not in trace.orphans}
 
 
 PROOF = TrainerProof(

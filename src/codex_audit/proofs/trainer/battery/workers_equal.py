@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer.bisect import as_details, diverge
 from codex_audit.proofs.trainer.pairs import Pair
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,13 +30,12 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     }
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare every step."""
-    del trial
     one, again, two = (results[name] for name in ("one", "one again", "two"))
-    for result, words in ((one, "one worker"), (again, "one worker")):
+    for result in (one, again):
         if not result.completed:
-            return Skip(f"not judged: the run with {words} {result.ending}")
+            return trial.unjudged("workers=1", result)
     if not two.completed:
         return Seen(good=False, summary=f"with two loader workers the run {two.ending}")
     if diverge(Pair(one.trace, again.trace)) is not None:
@@ -46,15 +45,26 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if found is None:
         words = f"{steps} steps with one loader worker and with two agree to the bit"
         return Seen(good=True, summary=words, measured={"steps_compared": steps})
+    twice = _twice(two) and not _twice(one)
+    why = (
+        "each batch comes twice, since every worker gives the whole stream; give each its own part"
+        " by `get_worker_info()`"
+        if twice
+        else "seed what a worker draws by the sample or batch, not by the worker"
+    )
     return Seen(
         good=False,
-        summary=(
-            "with two loader workers instead of one the run differs: seed what a worker draws by"
-            f" the sample or batch, not by the worker. {found}"
-        ),
+        summary=f"with two loader workers instead of one the run differs: {why}. {found}",
         measured={"steps_compared": steps, "first_different_step": found.step},
         details=dict(as_details(found)),
     )
+
+
+def _twice(result: Result) -> bool:
+    """Whether batches of equal content follow each other in pairs."""
+    contents = [micro.content for step in result.trace.steps for micro in step.micros]
+    pairs = list(zip(contents[::2], contents[1::2], strict=False))
+    return bool(pairs) and all(one and one == other for one, other in pairs)
 
 
 PROOF = TrainerProof(
