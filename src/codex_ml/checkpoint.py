@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,6 @@ from codex_ml.environment import config_hash, manifest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "DamagedError", "FormatError"]
 

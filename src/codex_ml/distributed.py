@@ -14,6 +14,7 @@ https://docs.pytorch.org/docs/stable/distributed.checkpoint.html.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +27,6 @@ from codex_ml.checkpoint import Checkpoint, CheckpointError, CheckpointStore, Fo
 from codex_ml.checkpoint_format import commit, plain, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
 B = TypeVar("B")

@@ -13,12 +13,10 @@ name it.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 

@@ -12,9 +12,10 @@ extends `RunConfig` by fields and gives its file on top:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from msgspec import Meta
@@ -23,9 +24,6 @@ from codex_ml.evaluation import Threshold
 from codex_ml.registry import Registry, RegistryError
 from codex_ml.tracking import Kind  # noqa: TC001 - the schema reads annotations
 from codex_ml.training import TrainerConfig  # noqa: TC001 - as above
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 DEFAULTS = Path(__file__).with_name("run_config.yaml")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -25,9 +27,6 @@ from codex_ml.tracking import open_tracker, start_run
 from codex_ml.training import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from codex_ml.checkpoint import Checkpoint
     from codex_ml.config import Config, Schema
     from codex_ml.evaluation import Predict

@@ -9,16 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from codex_ml.environment import rank
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RngState = dict[str, Any]
 """The states of all generators: only tensors, numbers, strings, tuples and dictionaries."""

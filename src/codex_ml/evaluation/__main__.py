@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codex_ml.errors import exit_code
 from codex_ml.evaluation.bootstrap import Resampling
@@ -20,9 +21,6 @@ from codex_ml.evaluation.harness import (
 from codex_ml.evaluation.models import load_model
 from codex_ml.evaluation.tasks import read_task
 from codex_ml.evaluation.thresholds import Threshold
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,6 @@ from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
 from codex_ml.shards import Row, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from codex_ml.evaluation.models import Predict
     from codex_ml.evaluation.thresholds import Threshold
 

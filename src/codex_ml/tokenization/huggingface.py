@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codex_ml.tokenization import vocabulary
 from codex_ml.tokenization.protocol import PAD, Adapter, Side, library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     import tokenizers
 
 

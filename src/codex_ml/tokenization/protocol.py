@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Literal, Protocol
 
 from codex_ml import optional
 from codex_ml.tokenization.batches import Batch, pad
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-    from types import ModuleType
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from codex_ml.tokenization.protocol import FramingAdapter, library
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class SentencePieceTokenizer(FramingAdapter):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from codex_ml.tokenization.protocol import FramingAdapter, library
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class TiktokenTokenizer(FramingAdapter):

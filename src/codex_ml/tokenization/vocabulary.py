@@ -13,14 +13,13 @@ vocabulary with the model (`save_tokenizer`) instead of training it again.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from codex_ml.tokenization.protocol import BOS, EOS, PAD, library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import ModuleType
-
     import tokenizers
 
 Model = Literal["bpe", "wordpiece", "unigram"]
