@@ -78,19 +78,16 @@ def verify(path: Path) -> dict[str, Any]:
     """
     described = read_manifest(path)
 
-    def check(part: str) -> str | None:
+    def check(part: str) -> None:
         try:
             actual = _sha256(path / part)
         except OSError as error:
-            return f"{path}: {part} cannot be read ({error.strerror})"
+            raise DamagedError(f"{path}: {part} cannot be read ({error.strerror})") from error
         if actual != described["files"][part]["sha256"]:
-            return f"{path}: {part} does not have the SHA-256 of the manifest"
-        return None
+            raise DamagedError(f"{path}: {part} does not have the SHA-256 of the manifest")
 
     with ThreadPoolExecutor() as pool:  # hashing runs outside the interpreter's lock
-        for complaint in pool.map(check, described["files"]):
-            if complaint:
-                raise DamagedError(complaint)
+        list(pool.map(check, described["files"]))
     return described
 
 

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tokenization.protocol import FramingAdapter, library
+from codex_ml import optional
+from codex_ml.tokenization.protocol import FramingAdapter
 
 
 class TiktokenTokenizer(FramingAdapter):
@@ -50,7 +51,7 @@ class TiktokenTokenizer(FramingAdapter):
             OSError: the file cannot be read.
             ValueError: it is no saved encoding, or lacks a token.
         """
-        encoding = library("tiktoken").Encoding
+        encoding = optional.load("tiktoken", extra="text").Encoding
         try:
             document = json.loads(path.read_bytes())
             inner = encoding(
