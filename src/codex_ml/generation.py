@@ -10,13 +10,12 @@ import torch
 from codex_ml.evaluation.likelihood import text_of
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.modes import modes_kept
-from codex_ml.tokenization.protocol import EOS
+from codex_ml.tokenization.protocol import EOS, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
 
     from codex_ml.evaluation.models import Predict
-    from codex_ml.tokenization.protocol import Tokenizer
 
 
 def text_generator(

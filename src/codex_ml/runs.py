@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from codex_ml import seeding
-from codex_ml.checkpoint import CheckpointStore
+from codex_ml.checkpoint import Checkpoint, CheckpointStore
 from codex_ml.environment import flattened
 from codex_ml.evaluation import (
     Threshold,
@@ -23,15 +23,12 @@ from codex_ml.evaluation import (
 )
 from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
 from codex_ml.run_config import RunConfig
-from codex_ml.tracking import open_tracker, start_run
-from codex_ml.training import Event
+from codex_ml.tracking import Tracker, open_tracker, start_run
+from codex_ml.training import Event, Trainer
 
 if TYPE_CHECKING:
-    from codex_ml.checkpoint import Checkpoint
     from codex_ml.config import Config, Schema
     from codex_ml.evaluation import Predict
-    from codex_ml.tracking import Tracker
-    from codex_ml.training import Trainer
 
 R = TypeVar("R", bound=RunConfig)
 

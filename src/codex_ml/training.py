@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from codex_ml import seeding
-from codex_ml.callbacks import calling_on_sigterm
+from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
 from codex_ml.distributed import Ranks, ShardedStore
 from codex_ml.modes import modes_kept
 from codex_ml.training_types import (
@@ -33,11 +33,8 @@ from codex_ml.training_types import (
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from torch.optim import Optimizer
 
-    from codex_ml.callbacks import EvaluationGate
     from codex_ml.checkpoint import Checkpoint, CheckpointStore
 
 __all__ = [
