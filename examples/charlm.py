@@ -22,7 +22,7 @@ from codex_ml.evaluation import Predict, write_task
 from codex_ml.evaluation.likelihood import language_model
 from codex_ml.generation import text_generator
 from codex_ml.registry import Registry
-from codex_ml.run_config import DEFAULTS, AtLeastOne, RunConfig, check_name
+from codex_ml.run_config import DEFAULTS, AtLeastOne, RunConfig
 from codex_ml.runs import judge, load_run, open_run, train, watched
 from codex_ml.tokenization import HuggingFaceTokenizer, load_tokenizer, pack, save_tokenizer
 from codex_ml.training import Trainer
@@ -44,7 +44,7 @@ class Settings(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_name(MODELS, self.model, key="model")
+        MODELS.check(self.model, key="model")
 
 
 @MODELS.register("transformer")

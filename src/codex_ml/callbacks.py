@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from codex_ml import optional
@@ -13,9 +15,6 @@ from codex_ml.environment import rank
 from codex_ml.training_types import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
-
     from codex_ml.training import Trainer
 
 

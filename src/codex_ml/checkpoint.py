@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,6 @@ from codex_ml.environment import config_hash, manifest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "DamagedError", "FormatError"]
 
@@ -184,10 +184,8 @@ class CheckpointStore:
         if pending is not None:
             pending.result()
 
-    def load(
-        self, path: str | os.PathLike[str] | None = None, *, map_location: str = "cpu"
-    ) -> Checkpoint:
-        """Read and verify a checkpoint: that at `path`, or the newest that is intact.
+    def load(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
+        """Read and verify a checkpoint onto the CPU: that at `path`, or the newest intact one.
 
         Raises:
             FormatError: the one to read is of another program or a later version.
@@ -201,8 +199,8 @@ class CheckpointStore:
                 f"{found}: written by {described['ranks']} ranks; load it with "
                 "codex_ml.distributed.ShardedStore"
             )
-        weights = _read_weights(found / _WEIGHTS, map_location)
-        state = torch.load(found / _STATE, map_location=map_location, weights_only=True)
+        weights = _read_weights(found / _WEIGHTS)
+        state = torch.load(found / _STATE, map_location="cpu", weights_only=True)
         self._resumed_from = found.resolve()
         return Checkpoint(found, described["step"], weights, state, described, skipped)
 
@@ -313,8 +311,8 @@ def _untie(
     return tensors, aliases
 
 
-def _read_weights(path: Path, map_location: str) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt", device=map_location) as stream:
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as stream:
         weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
         aliases = json.loads(stream.metadata()[_ALIASES])
     return weights | {name: weights[source] for name, source in aliases.items()}

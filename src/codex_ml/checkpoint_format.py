@@ -13,18 +13,15 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from codex_ml.environment import config_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
 
 FORMAT = "codex-ml-checkpoint"
 FORMAT_VERSION = 1
@@ -81,19 +78,16 @@ def verify(path: Path) -> dict[str, Any]:
     """
     described = read_manifest(path)
 
-    def check(part: str) -> str | None:
+    def check(part: str) -> None:
         try:
             actual = _sha256(path / part)
         except OSError as error:
-            return f"{path}: {part} cannot be read ({error.strerror})"
+            raise DamagedError(f"{path}: {part} cannot be read ({error.strerror})") from error
         if actual != described["files"][part]["sha256"]:
-            return f"{path}: {part} does not have the SHA-256 of the manifest"
-        return None
+            raise DamagedError(f"{path}: {part} does not have the SHA-256 of the manifest")
 
     with ThreadPoolExecutor() as pool:  # hashing runs outside the interpreter's lock
-        for complaint in pool.map(check, described["files"]):
-            if complaint:
-                raise DamagedError(complaint)
+        list(pool.map(check, described["files"]))
     return described
 
 

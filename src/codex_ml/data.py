@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -11,9 +12,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from codex_ml.seeding import generator, seed_everything
 from codex_ml.shards import Manifest, ManifestError, Row, Shard, read_manifest, write_manifest
 from codex_ml.splits import grouped_split, split_of, stratified_split
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = [
     "DataStateError",

@@ -14,9 +14,10 @@ https://docs.pytorch.org/docs/stable/distributed.checkpoint.html.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,10 +25,6 @@ from torch import Tensor, nn
 
 from codex_ml.checkpoint import Checkpoint, CheckpointError, CheckpointStore, FormatError
 from codex_ml.checkpoint_format import commit, plain, seal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
 
 B = TypeVar("B")
 T = TypeVar("T")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from codex_ml.evaluation.likelihood import text_of
 from codex_ml.evaluation.tasks import EvaluationError
-from codex_ml.modes import evaluating
-from codex_ml.tokenization.protocol import EOS
+from codex_ml.modes import modes_kept
+from codex_ml.tokenization.protocol import EOS, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import nn
 
     from codex_ml.evaluation.models import Predict
-    from codex_ml.tokenization.protocol import Tokenizer
 
 
 def text_generator(
@@ -55,7 +53,8 @@ def text_generator(
     device = next(model.parameters()).device
 
     def predict(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        with evaluating(model):
+        with modes_kept(model), torch.inference_mode():
+            model.eval()
             texts = [text_of(row, key) for row in rows]
             return [{"prediction": tokenizer.decode(follow(text))} for text in texts]
 

@@ -1,29 +1,24 @@
-"""A model evaluated, and left as it was."""
+"""A model's submodules between training and evaluation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import nn
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run a block without gradients and with `model` in evaluation mode.
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Run a block that may call `model.eval()`, after which each submodule is in its own mode.
 
-    After it each submodule is in the mode that it was in: one that is frozen stays in evaluation.
+    `model.train()` would not do: a submodule that is frozen in evaluation stays there.
     """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for module, training in modes:
             module.training = training

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from codex_ml.errors import exit_code
 from codex_ml.evaluation.models import answers, load_model
 from codex_ml.shards import Row, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

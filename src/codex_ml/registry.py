@@ -13,12 +13,10 @@ name it.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -72,23 +70,29 @@ class Registry(Generic[T]):
         """All names, sorted; those of other packages too, none of them imported."""
         return sorted({*self._added, *self._builtin, *self._declared})
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, *, key: str = "") -> None:
         """Refuse a name that `get` cannot resolve, without importing anything.
+
+        Args:
+            name: of a component.
+            key: the setting that has it, with which the message then begins.
 
         Raises:
             RegistryError: there is no such component, or several have that name.
         """
         origins = self._origins(name)
-        if len(origins) > 1:
+        if len(origins) == 1:
+            return
+        setting = f"{key}={name}: " if key else ""
+        if origins:
             raise RegistryError(
-                f"the {self._kind} {name!r} is declared by {' and by '.join(origins)}; "
+                f"{setting}the {self._kind} {name!r} is declared by {' and by '.join(origins)}; "
                 "uninstall one of them or rename its component"
             )
-        if not origins:
-            known = self.names()
-            near = self._near(name, known)
-            remedy = f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none'}"
-            raise RegistryError(f"unknown {self._kind} {name!r}; {remedy}")
+        known = self.names()
+        near = self._near(name, known)
+        remedy = f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none'}"
+        raise RegistryError(f"{setting}unknown {self._kind} {name!r}; {remedy}")
 
     def get(self, name: str) -> T:
         """The component `name`, imported now if it was not yet.

@@ -12,20 +12,18 @@ extends `RunConfig` by fields and gives its file on top:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from msgspec import Meta
 
 from codex_ml.evaluation import Threshold
-from codex_ml.registry import Registry, RegistryError
+from codex_ml.registry import Registry
 from codex_ml.tracking import Kind  # noqa: TC001 - the schema reads annotations
 from codex_ml.training import TrainerConfig  # noqa: TC001 - as above
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 DEFAULTS = Path(__file__).with_name("run_config.yaml")
 
@@ -58,7 +56,7 @@ class OptimizerConfig:
     weight_decay: Annotated[float, Meta(ge=0)]
 
     def __post_init__(self) -> None:
-        check_name(OPTIMIZERS, self.name)
+        OPTIMIZERS.check(self.name, key="name")
 
     def build(
         self, parameters: Iterable[torch.nn.Parameter], **options: Any
@@ -77,7 +75,7 @@ class ScheduleConfig:
     total: AtLeastOne | None
 
     def __post_init__(self) -> None:
-        check_name(SCHEDULES, self.name)
+        SCHEDULES.check(self.name, key="name")
 
     def build(self, steps: int) -> Callable[[int], float]:
         """The factor of the learning rate at each step; it ends at `total`, or at `steps`."""
@@ -109,23 +107,6 @@ class RunConfig:
                 Threshold.parse(text)
             except ValueError as error:
                 raise ValueError(f"thresholds={text}: {error}") from error
-
-
-def check_name(registry: Registry[Any], name: str, *, key: str = "name") -> None:
-    """Refuse an unknown name when settings are read, not when the run gets to it.
-
-    Args:
-        registry: that of the component.
-        name: its name.
-        key: of the field that has it, for the message.
-
-    Raises:
-        ValueError: `registry` has no such component.
-    """
-    try:
-        registry.check(name)
-    except RegistryError as error:
-        raise ValueError(f"{key}={name}: {error}") from error
 
 
 def _check_device(name: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
 from codex_ml import seeding
-from codex_ml.checkpoint import CheckpointStore
+from codex_ml.checkpoint import Checkpoint, CheckpointStore
 from codex_ml.environment import flattened
 from codex_ml.evaluation import (
     Threshold,
@@ -21,18 +23,12 @@ from codex_ml.evaluation import (
 )
 from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
 from codex_ml.run_config import RunConfig
-from codex_ml.tracking import open_tracker, start_run
-from codex_ml.training import Event
+from codex_ml.tracking import Tracker, open_tracker, start_run
+from codex_ml.training import Event, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from codex_ml.checkpoint import Checkpoint
     from codex_ml.config import Config, Schema
     from codex_ml.evaluation import Predict
-    from codex_ml.tracking import Tracker
-    from codex_ml.training import Trainer
 
 R = TypeVar("R", bound=RunConfig)
 

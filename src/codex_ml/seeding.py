@@ -9,16 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from codex_ml.environment import rank
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RngState = dict[str, Any]
 """The states of all generators: only tensors, numbers, strings, tuples and dictionaries."""
@@ -97,36 +95,34 @@ def capture() -> RngState:
     }
 
 
-def restore(state: RngState, *, strict: bool = True) -> None:
+def restore(state: RngState) -> None:
     """Set all generators to what `capture` returned.
 
     Args:
         state: a value of `capture`, also one that was saved and loaded.
-        strict: demand as many CUDA devices as there were; otherwise those without a
-            counterpart keep their state, and the run does not continue exactly.
 
     Raises:
-        RngStateError: `strict`, and the number of CUDA devices differs; or `state` is none.
+        RngStateError: the number of CUDA devices differs; or `state` is none.
     """
     missing = {"python", "numpy", "torch", "cuda"} - set(state)
     if missing:
         raise RngStateError(f"no value of capture(): it lacks {', '.join(sorted(missing))}")
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     saved = len(state["cuda"])
-    if strict and devices != saved:
+    if devices != saved:
         raise RngStateError(
-            f"the state holds {saved} CUDA generator(s) and this machine has {devices}; "
-            "resume on as many devices, or pass strict=False and accept other random numbers"
+            f"the state holds {saved} CUDA generator(s) and this machine has {devices}; resume "
+            "on as many devices, or load without it (exact=False) and accept other random numbers"
         )
     version, words, cached = state["python"]
     name, key, position, has_gauss, gauss = state["numpy"]
     numpy_state = (name, key.cpu().numpy().astype(np.uint32), position, has_gauss, gauss)
     random.setstate((version, tuple(words), cached))
     np.random.set_state(numpy_state)  # noqa: NPY002 - as in seed_everything
-    # A checkpoint loaded with map_location="cuda" moves these too; generators take CPU tensors.
+    # torch.load with map_location="cuda" moves these too; generators take CPU tensors.
     torch.set_rng_state(state["torch"].cpu())
-    for device in range(min(devices, saved)):
-        torch.cuda.set_rng_state(state["cuda"][device].cpu(), device)
+    for device, own in enumerate(state["cuda"]):
+        torch.cuda.set_rng_state(own.cpu(), device)
 
 
 @contextmanager

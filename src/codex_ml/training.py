@@ -9,18 +9,20 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from codex_ml import seeding
-from codex_ml.callbacks import calling_on_sigterm
+from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
 from codex_ml.distributed import Ranks, ShardedStore
-from codex_ml.modes import evaluating
+from codex_ml.modes import modes_kept
 from codex_ml.training_types import (
     Event,
     Loader,
@@ -31,13 +33,8 @@ from codex_ml.training_types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
     from torch.optim import Optimizer
 
-    from codex_ml.callbacks import EvaluationGate
     from codex_ml.checkpoint import Checkpoint, CheckpointStore
 
 __all__ = [
@@ -180,7 +177,8 @@ class Trainer(Generic[B]):
         called = self.model if self._ranks.replicated else self._called
         total, tokens, batches = 0.0, 0, 0
         try:
-            with seeding.untouched(), evaluating(self.model), self._autocast():
+            with seeding.untouched(), modes_kept(self.model), torch.no_grad(), self._autocast():
+                self.model.eval()
                 for batch, counts in self._ranks.in_step(self._evaluation):
                     loss, count = self._loss(called, batch)
                     total += float(loss) * counts

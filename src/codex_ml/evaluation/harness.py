@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 from codex_ml.environment import git_state, packages
 from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
-from codex_ml.evaluation.models import answers
+from codex_ml.evaluation.models import Predict, answers
 from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
 from codex_ml.shards import Row, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from codex_ml.evaluation.models import Predict
     from codex_ml.evaluation.thresholds import Threshold
 
 FORMAT = "codex-ml-evaluation"

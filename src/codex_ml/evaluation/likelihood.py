@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
 from codex_ml.evaluation.tasks import EvaluationError
-from codex_ml.modes import evaluating
+from codex_ml.modes import modes_kept
 from codex_ml.tokenization.batches import pad
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import Tensor, nn
 
     from codex_ml.evaluation.models import Predict
@@ -69,8 +68,8 @@ def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_
     device = next(model.parameters()).device
     ids = torch.tensor(batch.ids, device=device)
     mask = torch.tensor(batch.mask, device=device)[:, 1:]
-    with evaluating(model):
-        output = model(ids[:, :-1])
+    with modes_kept(model), torch.no_grad():
+        output = model.eval()(ids[:, :-1])
     logits = output if isinstance(output, torch.Tensor) else output.logits
     losses = functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
     return (losses.double() * mask).sum(dim=1).cpu()

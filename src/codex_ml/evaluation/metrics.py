@@ -8,6 +8,7 @@ WMT 2018; its tokenisation 13a). Neither is imported before one of its metrics i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from codex_ml import optional
 from codex_ml.evaluation.tasks import EvaluationError, Pair, field, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     Weights = NDArray[np.float64]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codex_ml.errors import is_worded
 from codex_ml.evaluation.tasks import EvaluationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from codex_ml.shards import Row
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]]

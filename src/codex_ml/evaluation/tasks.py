@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 
 from codex_ml.evaluation.thresholds import Threshold
 from codex_ml.shards import Manifest, Row, read_manifest, write_manifest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
 
 class EvaluationError(ValueError):
@@ -63,11 +61,11 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str
     manifest: str
-    metrics: Annotated[list[str], msgspec.Meta(min_length=1)]
+    metrics: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     id: str = "id"
     target: str | None = None
     cluster: str | None = None
-    thresholds: list[str] = []
+    thresholds: tuple[str, ...] = ()
 
 
 def read_task(path: Path) -> Task:
@@ -84,17 +82,10 @@ def read_task(path: Path) -> Task:
         thresholds = tuple(map(Threshold.parse, document.thresholds))
     except ValueError as error:
         raise EvaluationError(f"{path}: {error}; see codex_ml.evaluation.Task") from error
-    return Task(
-        path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
-        name=document.name,
-        manifest=read_manifest(path.parent / document.manifest),
-        metrics=tuple(document.metrics),
-        id=document.id,
-        target=document.target,
-        cluster=document.cluster,
-        thresholds=thresholds,
-    )
+    values = msgspec.structs.asdict(document)
+    values["manifest"] = read_manifest(path.parent / document.manifest)
+    values["thresholds"] = thresholds
+    return Task(path=path, sha256=hashlib.sha256(content).hexdigest(), **values)
 
 
 def write_task(

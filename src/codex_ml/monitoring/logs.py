@@ -9,12 +9,9 @@ import sys
 import warnings
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from codex_ml import environment
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LEVEL = "CODEX_ML_LOG_LEVEL"
 _OURS = "codex_ml."

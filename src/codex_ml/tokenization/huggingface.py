@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codex_ml import optional
 from codex_ml.tokenization import vocabulary
-from codex_ml.tokenization.protocol import PAD, Adapter, Side, library
+from codex_ml.tokenization.protocol import PAD, Adapter, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     import tokenizers
 
 
@@ -58,7 +58,7 @@ class HuggingFaceTokenizer(Adapter):
             OSError: the file cannot be read.
             ValueError: it has no token `pad`.
         """
-        tokenizer = library("tokenizers").Tokenizer
+        tokenizer = optional.load("tokenizers", extra="tokenizer").Tokenizer
         return cls(tokenizer.from_str(path.read_text(encoding="utf-8")), pad=pad)
 
     @property

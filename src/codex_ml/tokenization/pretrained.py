@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from codex_ml.tokenization.protocol import Adapter, Side, library
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+from codex_ml import optional
+from codex_ml.tokenization.protocol import Adapter, Side
 
 
 class TransformersTokenizer(Adapter):
@@ -48,7 +47,7 @@ class TransformersTokenizer(Adapter):
         """
         if not path.is_dir():
             raise NotADirectoryError(f"{path}: not a directory; a tokenizer of transformers is one")
-        auto = library("transformers").AutoTokenizer
+        auto = optional.load("transformers", extra="text").AutoTokenizer
         inner = auto.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         return cls(inner, pad=pad)
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
 
-from codex_ml import optional
 from codex_ml.tokenization.batches import Batch, pad
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-    from types import ModuleType
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 
@@ -160,12 +156,3 @@ class FramingAdapter(Adapter):
             room = max_length - len(begin) - len(end)
             rows = [row[:room] if side == "right" else row[-room:] for row in rows]
         return [begin + row + end for row in rows]
-
-
-def library(name: str) -> ModuleType:
-    """A tokenizer library, imported now.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; the message says how to install it.
-    """
-    return optional.load(name, extra="tokenizer" if name == "tokenizers" else "text")

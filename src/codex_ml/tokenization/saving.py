@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codex_ml.tokenization.huggingface import HuggingFaceTokenizer
@@ -13,8 +14,6 @@ from codex_ml.tokenization.spm import SentencePieceTokenizer
 from codex_ml.tokenization.tiktokens import TiktokenTokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from codex_ml.tokenization.protocol import Adapter
 
 FORMAT = "codex-ml-tokenizer"

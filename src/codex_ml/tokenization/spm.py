@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from codex_ml.tokenization.protocol import FramingAdapter, library
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from codex_ml import optional
+from codex_ml.tokenization.protocol import FramingAdapter
 
 
 class SentencePieceTokenizer(FramingAdapter):
@@ -46,7 +45,7 @@ class SentencePieceTokenizer(FramingAdapter):
             OSError: the file cannot be read.
             ValueError: it is no model, or has no such piece.
         """
-        processor = library("sentencepiece").SentencePieceProcessor
+        processor = optional.load("sentencepiece", extra="text").SentencePieceProcessor
         try:
             inner = processor(model_proto=path.read_bytes())
         except RuntimeError as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from codex_ml.tokenization.protocol import FramingAdapter, library
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from codex_ml import optional
+from codex_ml.tokenization.protocol import FramingAdapter
 
 
 class TiktokenTokenizer(FramingAdapter):
@@ -52,7 +51,7 @@ class TiktokenTokenizer(FramingAdapter):
             OSError: the file cannot be read.
             ValueError: it is no saved encoding, or lacks a token.
         """
-        encoding = library("tiktoken").Encoding
+        encoding = optional.load("tiktoken", extra="text").Encoding
         try:
             document = json.loads(path.read_bytes())
             inner = encoding(

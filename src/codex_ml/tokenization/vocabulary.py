@@ -13,14 +13,14 @@ vocabulary with the model (`save_tokenizer`) instead of training it again.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from codex_ml.tokenization.protocol import BOS, EOS, PAD, library
+from codex_ml import optional
+from codex_ml.tokenization.protocol import BOS, EOS, PAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import ModuleType
-
     import tokenizers
 
 Model = Literal["bpe", "wordpiece", "unigram"]
@@ -53,7 +53,7 @@ def train(texts: Iterable[str], *, vocab_size: int, model: Model) -> tokenizers.
     least = _BYTES * (2 if model == "wordpiece" else 1) + len(SPECIAL)
     if vocab_size < least:
         raise ValueError(f"vocab_size={vocab_size}: bytes and special tokens take {least}")
-    lib = library("tokenizers")
+    lib = optional.load("tokenizers", extra="tokenizer")
     options = {
         "vocab_size": vocab_size,
         "initial_alphabet": sorted(lib.pre_tokenizers.ByteLevel.alphabet()),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from typing import Self
+from typing import Any, Protocol, Self
 
 
 class TrackingWarning(UserWarning):

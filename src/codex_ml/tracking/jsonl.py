@@ -9,14 +9,12 @@ import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _log = logging.getLogger(__name__)
 

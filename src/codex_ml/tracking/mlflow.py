@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from codex_ml.environment import flattened
 from codex_ml.tracking.base import Tracker, numbers, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _LONGEST_PARAMETER = 500
 _PARAMETERS_AT_ONCE = 100

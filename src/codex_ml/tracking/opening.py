@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from codex_ml.environment import config_hash, manifest, rank
 from codex_ml.hardware import hardware
@@ -13,10 +15,6 @@ from codex_ml.tracking.jsonl import JsonlTracker
 from codex_ml.tracking.mlflow import MlflowTracker
 from codex_ml.tracking.tensorboard import TensorBoardTracker
 from codex_ml.tracking.wandb import WandbTracker
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 Kind = Literal["jsonl", "tensorboard", "mlflow", "wandb"]
 

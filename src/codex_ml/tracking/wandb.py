@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 30

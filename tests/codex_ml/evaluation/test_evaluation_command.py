@@ -119,7 +119,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     [
         (["--threshold", "accuracy"], "'accuracy' is no threshold; write METRIC"),
         (["--confidence", "2"], "confidence=2.0: must lie between 0 and 1"),
-        (["--batch-size", "0"], "'0' is not a whole number above 0"),
+        (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
         (["--model", "x:y"], "not allowed with argument"),
     ],
 )
