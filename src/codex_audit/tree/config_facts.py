@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # A file of settings is small; a larger one is data.
 CONFIG_LIMIT = 512 * 1024
 _ALIAS_BUDGET = 10_000
+# A launch command names all settings of a run.
+_COMMAND = 4 * TEXT_LIMIT
 _YAML_DEPTH = 40
 _LONG_SPACE = re.compile(r"(?<=\S)[^\S\n]{50,}+")
 _RUN_KEYS = frozenset(
@@ -229,9 +231,9 @@ def shell_lines(text: str, first: int, *, fixed: bool = False) -> Iterator[Fact]
         if not joined:
             start = first if fixed else first + offset
         if line.endswith("\\"):
-            joined = f"{joined}{line[:-1]} "[: 8 * TEXT_LIMIT]
+            joined = f"{joined}{line[:-1]} "[: 4 * _COMMAND]
             continue
-        command = collapse(joined + line)
+        command = collapse(joined + line, _COMMAND)
         joined = ""
         if command and not command.startswith("#"):
             yield Fact("shell", command.split()[0].lstrip("@-"), start, command)

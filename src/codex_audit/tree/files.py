@@ -22,7 +22,7 @@ from codex_audit.tree.git import (
     untracked_python,
 )
 from codex_audit.tree.reading import LARGE, read_regular, shown_path
-from codex_audit.tree.roles import role_of
+from codex_audit.tree.roles import is_program, role_of, training_home
 from codex_audit.tree.walk import NOT_REGULAR, UNREADABLE, directory_reason, spec, walk
 
 if TYPE_CHECKING:
@@ -104,7 +104,14 @@ class Tree:
         self._present = sorted(present, key=lambda file: file.path)
         self._by_path = {file.path: file for file in self._present}
         self._disk: dict[str, str] = {}
-        self.files: tuple[TreeFile, ...] = tuple(self._audited(_matcher(exclude)))
+        audited = tuple(self._audited(_matcher(exclude)))
+        home = training_home([(file.path, file.role) for file in audited])
+        self.files: tuple[TreeFile, ...] = tuple(
+            msgspec.structs.replace(file, role="script")
+            if home and file.role == "example" and is_program(file.path, home)
+            else file
+            for file in audited
+        )
         self.left_out: tuple[LeftOut, ...] = tuple(
             LeftOut(
                 reason, len(paths), tuple(shown_path(path) for path in sorted(paths)[:_EXAMPLES])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CODE_ROLES = ("core", "script")
 # How good a file is as evidence: core code before scripts before the rest.
@@ -21,6 +25,9 @@ _DIRECTORIES = (
     ("script", {"scripts", "script", "tools", "bin", "recipes", "runs", "experiments", "launch",
                 "hack", "utils_scripts"}),
 )  # fmt: skip
+_EXAMPLES = frozenset({"examples", "example"})
+_TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)\w*\.py$")
+_RUNS = re.compile(r"(?i)(run|main)(_\w+)?\.py$")
 _TEST_NAME = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 _CI_NAMES = frozenset(
     {".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", "Jenkinsfile", "appveyor.yml",
@@ -50,6 +57,27 @@ def role_of(path: str) -> str:
     if len(parts) == 1 and name.endswith(".py"):
         return "script"
     return "core"
+
+
+def training_home(files: Iterable[tuple[str, str]]) -> str:
+    """The folder of examples that holds the only training programs, given paths and roles.
+
+    Where nothing outside it is named for training, what would else be an example is the training
+    code of the repository. `""` where there is none.
+    """
+    home = ""
+    for path, role in files:
+        folder, _, name = path.rpartition("/")
+        if role == "example" and folder in _EXAMPLES and _TRAINS.match(name):
+            home = folder
+        elif role in CODE_ROLES and (_TRAINS.match(name) or (not folder and _RUNS.match(name))):
+            return ""
+    return home
+
+
+def is_program(path: str, home: str) -> bool:
+    """Whether an example in the folder `home` is a program or its settings, not a page."""
+    return path.startswith(home + "/") and not path.endswith((".ipynb", ".md", ".rst", ".txt"))
 
 
 def is_test_module(path: str) -> bool:

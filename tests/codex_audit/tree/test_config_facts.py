@@ -91,3 +91,11 @@ def test_shell_lines_join_continuations_and_skip_comments() -> None:
         "torchrun train.py",
         "@pytest",
     ]
+
+
+def test_a_launch_command_keeps_the_options_at_its_end() -> None:
+    options = [f"--option_{number} {number}" for number in range(40)]
+    (launch,) = shell_lines("python train.py \\\n  " + " \\\n  ".join(options) + "\n", 1)
+    assert launch.value.endswith("--option_39 39")
+    (longest,) = shell_lines("python train.py " + "--x 1 " * 10_000 + "\n", 1)
+    assert len(longest.value) == 1200

@@ -194,3 +194,37 @@ def test_git_variables_of_the_caller_do_not_mislead(
 )  # fmt: skip
 def test_roles(path: str, role: str) -> None:
     assert role_of(path) == role
+
+
+ONLY = {
+    "agent/learner.py": "",
+    "examples/train.py": "",
+    "examples/configs/base.py": "",
+    "examples/README.md": "",
+    "examples/look.ipynb": "{}",
+    "remote/run_there.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "role"),
+    [
+        ({}, "script"),
+        ({"agent/trainer.py": ""}, "example"),
+        ({"main.py": ""}, "example"),
+        ({"tests/test_train.py": ""}, "script"),
+    ],
+)
+def test_examples_that_hold_the_only_training_are_no_examples(
+    make_repository: Make, more: dict[str, str], role: str
+) -> None:
+    roles = {file.path: file.role for file in list_tree(make_repository({**ONLY, **more})).files}
+    assert roles["examples/train.py"] == roles["examples/configs/base.py"] == role
+    assert roles["examples/README.md"] == roles["examples/look.ipynb"] == "example"
+
+
+def test_examples_without_a_program_that_trains_stay_examples(make_repository: Make) -> None:
+    tree = list_tree(
+        make_repository({"a.py": "", "examples/text/train.py": "", "examples/b.py": ""})
+    )
+    assert [file.role for file in tree.files] == ["script", "example", "example"]
