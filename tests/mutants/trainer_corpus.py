@@ -29,10 +29,12 @@ import msgspec
 from codex_audit.outcome import Verdict
 from codex_audit.proofs.children import Children
 from codex_audit.proofs.nursery import FIRST
-from codex_audit.proofs.trainer.smoke import Tried, all_proofs, try_subject
+from codex_audit.proofs.trainer.smoke import all_proofs, try_subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from codex_audit.proofs.trainer.tried import Tried
 
 TESTS = Path(__file__).resolve().parents[1]
 PACKAGE = "mutants.trainer"

@@ -5,28 +5,30 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.gates.base import GateUsageError, Report
 from codex_audit.gates.tool import ToolError
-from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import Children
 from codex_audit.proofs.nursery import FIRST
 from codex_audit.proofs.proof import battery, why_nothing_passed, with_limits
 from codex_audit.proofs.trainer.commands.plan import plan_of
+from codex_audit.proofs.trainer.commands.trial import try_command
 from codex_audit.proofs.trainer.epochs import steps_of_epoch
 from codex_audit.proofs.trainer.executor import Executor
 from codex_audit.proofs.trainer.runs import Run, Subject
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof, Trial, check_of
+from codex_audit.proofs.trainer.trial import Skip, TrainerProof, Trial
+from codex_audit.proofs.trainer.tried import Tried, judged, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from codex_audit.gates.base import Context
     from codex_audit.proofs.trainer.runs import Result
+    from codex_audit.proofs.trainer.trial import Broken, Seen
 
 PACKAGE = "codex_audit.proofs.trainer.battery"
 PHASE = 5
@@ -42,24 +44,6 @@ def all_proofs() -> dict[str, TrainerProof]:
     """Every proof of the battery by name, the basic ones first."""
     found = battery(PACKAGE, TrainerProof)
     return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
-
-
-class Tried(msgspec.Struct, frozen=True):
-    """What a trial came to.
-
-    Attributes:
-        checks: one for each proof that was tried, before declared limits.
-        failures: (which run, what ended it) where something that no proof judges went wrong.
-        subject: None if not even the straight run came to its end.
-        details: proof -> rows for the report.
-        runs: how many there were.
-    """
-
-    checks: tuple[Check, ...] = ()
-    failures: tuple[tuple[str, Failure], ...] = ()
-    subject: Subject | None = None
-    details: dict[str, Any] = {}
-    runs: int = 0
 
 
 def try_subject(
@@ -128,37 +112,21 @@ def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executo
     asked = {name: proof.runs(trial) for name, proof in proofs.items()}
     failures: list[tuple[str, Failure]] = []
     try:
-        executor.make(_runs_of(asked))
+        executor.make(runs_of(asked))
         asked = {name: _further(proofs[name], trial, executor, asked[name]) for name in asked}
-        executor.make(_runs_of(asked))
+        executor.make(runs_of(asked))
     except ToolError as error:  # the time ran out: what is there is still judged
         failures.append(("the runs of the proofs", Failure.of(error)))
-    checks, details = [], {}
-    for name, proof in proofs.items():
-        runs = asked[name]
-        if isinstance(runs, Skip):
-            checks.append(check_of(proof, trial, runs))
-            continue
-        missing = [title for title, run in runs.items() if run not in executor.results]
-        if missing:
-            message = f"not judged: the run {missing[0]!r} was not made in time"
-            checks.append(Check(name, Verdict.ERROR, message))
-            continue
-        results = {title: executor.results[run] for title, run in runs.items()}
-        needed = (result for title, result in results.items() if title not in proof.spared)
+
+    def judge(name: str, results: Mapping[str, Result]) -> Seen | Skip | Broken:
+        needed = (r for title, r in results.items() if title not in proofs[name].spared)
         unable = next((result.skip for result in needed if result.skip), "")
         if unable:
-            checks.append(check_of(proof, trial, Skip(unable)))
-            continue
-        seen = proof.judge(trial, {"straight": trial.straight, **results})
-        checks.append(check_of(proof, trial, seen))
-        if isinstance(seen, Seen) and seen.details:
-            details[name] = seen.details
-    return Tried(tuple(checks), tuple(failures), trial.subject, details, len(executor.results))
+            return Skip(unable)
+        return proofs[name].judge(trial, {"straight": trial.straight, **results})
 
-
-def _runs_of(asked: Mapping[str, Mapping[str, Run] | Skip]) -> list[Run]:
-    return [run for runs in asked.values() if not isinstance(runs, Skip) for run in runs.values()]
+    checks, details = judged(trial, proofs, asked, executor.results, judge)
+    return Tried(checks, tuple(failures), trial.subject, details, len(executor.results))
 
 
 def _further(
@@ -225,10 +193,6 @@ def put_on_trial(
     ) as children:
         children.preload(FIRST)
         if plan is not None:
-            from codex_audit.proofs.trainer.commands.trial import (  # noqa: PLC0415 - it needs us
-                try_command,
-            )
-
             tried = try_command(
                 children,
                 plan,

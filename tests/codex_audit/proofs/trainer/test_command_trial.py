@@ -13,11 +13,13 @@ from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import Children
 from codex_audit.proofs.trainer.commands.plan import plan_of
 from codex_audit.proofs.trainer.commands.trial import JUDGED, try_command
-from codex_audit.proofs.trainer.smoke import Tried, all_proofs
+from codex_audit.proofs.trainer.smoke import all_proofs
 from codex_audit.settings import LossFile, SettingsError, TrainerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from codex_audit.proofs.trainer.tried import Tried
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "fixtures" / "commands"
 LOSSES = r"step (?P<step>\d+): loss (?P<loss>[^,]+),"

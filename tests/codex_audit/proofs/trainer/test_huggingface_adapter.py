@@ -15,10 +15,12 @@ from codex_audit.proofs.nursery import FIRST
 from codex_audit.proofs.trainer.adapters import huggingface
 from codex_audit.proofs.trainer.runs import Faults, Run
 from codex_audit.proofs.trainer.session import Session, UnableError
-from codex_audit.proofs.trainer.smoke import Tried, all_proofs, try_subject
+from codex_audit.proofs.trainer.smoke import all_proofs, try_subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from codex_audit.proofs.trainer.tried import Tried
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures" / "huggingface"
 STEPS = 12

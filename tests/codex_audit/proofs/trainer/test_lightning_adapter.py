@@ -12,7 +12,7 @@ from codex_audit.proofs.children import Children
 from codex_audit.proofs.nursery import FIRST
 from codex_audit.proofs.trainer.executor import Executor
 from codex_audit.proofs.trainer.runs import Run
-from codex_audit.proofs.trainer.smoke import Tried, all_proofs, try_subject
+from codex_audit.proofs.trainer.smoke import all_proofs, try_subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from codex_audit.outcome import Check
     from codex_audit.proofs.trainer.runs import Knob, Result
+    from codex_audit.proofs.trainer.tried import Tried
 
 if importlib.util.find_spec("lightning") is None:
     pytest.skip("lightning is not installed", allow_module_level=True)

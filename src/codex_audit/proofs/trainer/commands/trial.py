@@ -11,7 +11,6 @@ import msgspec
 
 from codex_audit.diagnosis import Failure
 from codex_audit.gates.tool import ToolError
-from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.children import ChildError
 from codex_audit.proofs.trainer.commands import on_losses, on_resumes, on_saves
 from codex_audit.proofs.trainer.commands.asked import Asked
@@ -21,9 +20,9 @@ from codex_audit.proofs.trainer.commands.plan import places, program_of
 from codex_audit.proofs.trainer.commands.process import last_words
 from codex_audit.proofs.trainer.commands.stage import Stage
 from codex_audit.proofs.trainer.runs import Result, Subject
-from codex_audit.proofs.trainer.smoke import Tried
 from codex_audit.proofs.trainer.trace import Trace
-from codex_audit.proofs.trainer.trial import Seen, Skip, Trial, check_of
+from codex_audit.proofs.trainer.trial import Skip, Trial
+from codex_audit.proofs.trainer.tried import Tried, judged, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,35 +136,26 @@ def try_command(
 def _try_all(
     stage: Stage, proofs: Mapping[str, TrainerProof], trial: CommandTrial, subject: Subject
 ) -> Tried:
-    shown = Trial(subject=subject, straight=Result(trace=Trace()), steps=trial.steps)
-    asked = {name: JUDGED[name].runs(trial) for name in proofs if name in JUDGED}
-    wanted = [run for runs in asked.values() if not isinstance(runs, Skip) for run in runs.values()]
+    asked = {
+        name: JUDGED[name].runs(trial)
+        if name in JUDGED
+        else Skip(f"a command does not show {_HIDDEN.get(name, _INSIDE)}")
+        for name in proofs
+    }
     failures: list[tuple[str, Failure]] = []
     try:
-        stage.make(wanted)
+        stage.make(runs_of(asked))
     except (ToolError, ChildError) as error:  # what is there is still judged
         failures.append(("the runs of the proofs", _of(error)))
-    checks, details = [], {}
-    for name, proof in proofs.items():
-        if name not in JUDGED:
-            hidden = Skip(f"a command does not show {_HIDDEN.get(name, _INSIDE)}")
-            checks.append(check_of(proof, shown, hidden))
-            continue
-        runs = asked[name]
-        if isinstance(runs, Skip):
-            checks.append(check_of(proof, shown, runs))
-            continue
-        missing = [title for title, run in runs.items() if run not in stage.results]
-        if missing:
-            message = f"not judged: the run {missing[0]!r} was not made in time"
-            checks.append(Check(name, Verdict.ERROR, message))
-            continue
-        results = {title: stage.results[run] for title, run in runs.items()}
-        seen = JUDGED[name].judge(trial, results)
-        checks.append(check_of(proof, shown, seen))
-        if isinstance(seen, Seen) and seen.details:
-            details[name] = seen.details
-    return Tried(tuple(checks), tuple(failures), subject, details, len(stage.results))
+    shown = Trial(subject=subject, straight=Result(trace=Trace()), steps=trial.steps)
+    checks, details = judged(
+        shown,
+        proofs,
+        asked,
+        stage.results,
+        lambda name, results: JUDGED[name].judge(trial, results),
+    )
+    return Tried(checks, tuple(failures), subject, details, len(stage.results))
 
 
 def _check_settings(plan: Plan, made: Written, steps: int) -> None:
