@@ -39,7 +39,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     trace = result.trace
     steps = [step for step in trace.steps if step.own]
     if not steps:
-        why = f": {result.failure.message.splitlines()[0]}" if result.failure else ""
+        why = f": the run {result.ending}" if result.failure else ""
         return Skip(f"the gradient could not be taken apart from the trainer{why}")
     free = "clip_norm" in trial.subject.knobs
     ratio = 1.0

@@ -24,8 +24,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
     """Compare every step of both."""
     again = results["again"]
     if not again.completed:
-        why = again.failure.message if again.failure else f"code {again.exit_code}"
-        return Seen(good=False, summary=f"the second run ended with {why}", method="factory")
+        return Seen(good=False, summary=f"the second run {again.ending}", method="factory")
     one = trial.straight.trace
     found = diverge(Pair(one, again.trace, streams=trial.streams, rng_counts=True))
     steps = len(again.trace.steps)
