@@ -121,7 +121,7 @@ class WritesInPlaceInTheBackground(InTheBackground):
 class SortsNamesAsTexts(Plain):
     """The newest is the last of the names as texts: step-9 comes after step-10."""
 
-    CAUGHT_BY, NAMES = "retention", ("last", "11")
+    CAUGHT_BY, NAMES = "retention", ("last", "10")
     SOURCE = "made up; a frequent slip of scripts with `sorted(glob(...))`"
 
     def path(self, directory, step):

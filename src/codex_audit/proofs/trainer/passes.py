@@ -48,7 +48,7 @@ class Pass:
     @property
     def alive(self) -> bool:
         """Whether a loss may still be made of it, as far as can be told."""
-        return not self._ended or not self._signs or any(sign() for sign in self._signs)
+        return not self._ended or not self._signs or any(sign() is not None for sign in self._signs)
 
 
 class Passes:
