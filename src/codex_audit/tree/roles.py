@@ -28,7 +28,8 @@ _DIRECTORIES = (
 _EXAMPLES = frozenset({"examples", "example"})
 _TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)\w*\.py$")
 _RUNS = re.compile(r"(?i)(run|main)(_\w+)?\.py$")
-_TEST_NAME = re.compile(r"(test_.*|.*_test|conftest)\.py$")
+_TEST_NAME = re.compile(r"(test_.*|.*[_-]test|conftest)\.py$")
+_COLLECTED = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 _CI_NAMES = frozenset(
     {".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", "Jenkinsfile", "appveyor.yml",
      ".appveyor.yml",
@@ -82,4 +83,4 @@ def is_program(path: str, home: str) -> bool:
 
 def is_test_module(path: str) -> bool:
     """Whether a test runner loads the file for its tests or fixtures."""
-    return _TEST_NAME.match(path.rpartition("/")[2]) is not None
+    return _COLLECTED.match(path.rpartition("/")[2]) is not None
