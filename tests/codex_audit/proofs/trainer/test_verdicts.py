@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from codex_audit.proofs.children import Children
-    from codex_audit.proofs.trainer.smoke import Tried
+    from codex_audit.proofs.trainer.tried import Tried
 
 
 @pytest.fixture(scope="module")
