@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
-from importlib.metadata import version
+from importlib import import_module
 from io import StringIO
 from statistics import median
 from typing import Any
@@ -202,7 +202,7 @@ def hugging_face(batches: Batches, device: str) -> Run:
 CONTENDERS: dict[str, tuple[Callable[[Batches, str], Run], str]] = {
     "bare loop": (bare, "torch"),
     "codex_ml Trainer": (ours, "torch"),
-    "Lightning Fabric": (fabric, "lightning-fabric"),
+    "Lightning Fabric": (fabric, "lightning_fabric"),
     "transformers.Trainer": (hugging_face, "transformers"),
 }
 
@@ -273,7 +273,7 @@ def main() -> int:
     for name, each in times.items():
         ratio = median(a / b for a, b in zip(each, times["bare loop"], strict=True))
         least = min(each)
-        installed = version(CONTENDERS[name][1]).split("+")[0]
+        installed = import_module(CONTENDERS[name][1]).__version__.split("+")[0]
         print(
             f"{name:22} {installed:>9} {median(each):10.3f} {least:8.3f} {(ratio - 1) * 100:8.1f}%"
         )

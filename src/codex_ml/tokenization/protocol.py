@@ -115,6 +115,7 @@ class Adapter(Tokenizer):
         padding_side: Side = "right",
         truncation_side: Side = "right",
     ) -> Batch:
+        """The ids of several texts as one batch; see `Tokenizer.encode_batch`."""
         overhead = self._overhead() if special else 0
         if max_length is not None and max_length <= overhead:
             raise ValueError(

@@ -46,9 +46,11 @@ class JsonlTracker(Tracker):
         self._broken_line = _ends_inside_a_line(self.path)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
+        """Append a line with `params`."""
         self._write({"kind": "params", "params": params})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Append a line with `metrics` at `step`."""
         self._write({"kind": "metrics", "step": step, "metrics": numbers(metrics)})
 
     def close(self, *, failed: bool = False) -> None:
