@@ -96,6 +96,7 @@ class TokenizerSettings(_Table, frozen=True):
         factory: `module:function` that returns a tokenizer, instead of a path.
         same_as: a path or factory of another implementation that must agree with it.
         normalization: names of what it is meant to change in a text.
+        domain: a file of texts, one a line, where it is made for no others.
         limits: proof -> why the tokenizer does not promise this; it then cannot fail.
     """
 
@@ -103,6 +104,7 @@ class TokenizerSettings(_Table, frozen=True):
     factory: str | None = None
     same_as: str | None = None
     normalization: tuple[str, ...] = ()
+    domain: str | None = None
     limits: dict[str, Reason] = {}
 
 

@@ -12,6 +12,7 @@ from codex_audit.gates.tool import ToolError
 from codex_audit.outcome import Check, Evidence
 from codex_audit.proofs.children import ChildError, Children
 from codex_audit.proofs.proof import with_limits
+from codex_audit.proofs.tokenizer import domain
 from codex_audit.proofs.tokenizer.discovery import discovered
 from codex_audit.proofs.tokenizer.loading import is_factory
 from codex_audit.proofs.tokenizer.normalization import NORMALIZATIONS, unknown_name
@@ -50,6 +51,7 @@ def run(context: Context) -> Report:
         "factory": settings.factory,
         "same_as": settings.same_as,
         "normalization": settings.normalization,
+        "domain": settings.domain,
         "thorough": THOROUGH in context.args,
         "timeout": context.timeout,
     }
@@ -105,6 +107,16 @@ def _check(context: Context, settings: TokenizerSettings) -> None:
             f"{_TABLE} same-as: {other!r} is neither a file or directory of the repository nor of "
             "the form 'package.module:function'; correct it"
         )
+    if settings.domain is not None:
+        if not (context.root / settings.domain).is_file():
+            raise GateUsageError(
+                f"{_TABLE} domain: there is no file {settings.domain!r} in the repository; name "
+                "one with a text a line, or leave it out"
+            )
+        try:
+            domain.read(context.root / settings.domain, settings.domain)
+        except MalformedError as error:
+            raise GateUsageError(f"{_TABLE} domain: {error}") from error
     unknown = unknown_name(settings.normalization)
     if unknown is not None:
         raise GateUsageError(

@@ -20,6 +20,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
 FACTORY = '''
+import random
+
+
 class Letters:
     """Code points, for the protocol's two methods."""
 
@@ -32,6 +35,45 @@ class Letters:
 
 def make():
     return Letters()
+
+
+class Proteins:
+    """Twenty residues, and no other text."""
+
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+
+    def encode(self, text):
+        return [self.letters.index(letter) for letter in text]
+
+    def decode(self, ids):
+        return "".join(self.letters[number] for number in ids)
+
+
+class Drawn(Letters):
+    """Now this id and now that for one letter."""
+
+    def encode(self, text):
+        return [ord(c) + random.choice((0, 0x110000)) for c in text]
+
+    def decode(self, ids):
+        return "".join(chr(number % 0x110000) for number in ids)
+
+
+class Trained(Letters):
+    """Trained on words in the order of a set."""
+
+    words = ()
+
+    def train(self, texts):
+        again = Trained()
+        again.words = list({word for text in texts for word in text.split()})
+        return again
+
+    def encode(self, text):
+        return [*super().encode(text), *(0x110000 + n for n, w in enumerate(self.words) if w in text)]
+
+    def decode(self, ids):
+        return super().decode([number for number in ids if number < 0x110000])
 
 
 def nothing():
@@ -123,6 +165,42 @@ def test_an_object_of_a_factory_stands_trial(own: Path, tmp_path: Path) -> None:
     assert report.facts["subject"] == {"name": "own:make", "in_tree": True, "kind": "protocol"}
 
 
+def test_a_tokenizer_of_certain_texts_is_judged_by_those(own: Path, tmp_path: Path) -> None:
+    (own / "proteins.txt").write_text("MKTAYIAK\nACDEFGHIKLMNPQRSTVWY\r\n\nMVLSPADK\n")
+    made: dict[str, Any] = {"factory": "own:Proteins"}
+    _, checks = trial(own, tmp_path / "all", **made)
+    assert checks["round_trip"].verdict is Verdict.FAIL
+    assert "raises ValueError: substring not found" in checks["round_trip"].summary
+    assert checks["threads_agree"].verdict is Verdict.SKIP
+    assert "see round_trip" in checks["threads_agree"].summary
+    failed = {c.id for c in checks.values() if c.verdict is Verdict.FAIL}
+    assert failed == {"round_trip", "unknown_text"}
+    report, checks = trial(own, tmp_path / "some", domain="proteins.txt", **made)
+    assert report.errors == ()
+    assert {c.verdict for c in checks.values()} == {Verdict.PASS, Verdict.SKIP}
+    assert checks["round_trip"].summary.startswith("4 texts and ")
+    assert "outside of the domain are refused" in checks["unknown_text"].summary
+
+
+def test_ids_that_are_drawn_fail_one_proof_and_leave_the_others_unjudged(
+    own: Path, tmp_path: Path
+) -> None:
+    _, checks = trial(own, tmp_path / "scratch", factory="own:Drawn")
+    failed = [c.id for c in checks.values() if c.verdict is Verdict.FAIL]
+    assert failed == ["new_process_same_ids"]
+    assert "random draws in encoding" in checks["new_process_same_ids"].summary
+    assert "other ids at every call" in checks["pickled"].summary
+
+
+def test_a_vocabulary_in_the_order_of_a_set_is_seen_in_another_process(
+    own: Path, tmp_path: Path
+) -> None:
+    _, checks = trial(own, tmp_path / "scratch", factory="own:Trained")
+    failed = [c.id for c in checks.values() if c.verdict is Verdict.FAIL]
+    assert failed == ["training_deterministic"]
+    assert "in a process with another hash seed" in checks["training_deterministic"].summary
+
+
 def test_two_implementations_are_compared(own: Path, tmp_path: Path) -> None:
     _, checks = trial(own, tmp_path / "scratch", factory="own:make", same_as="own:make")
     assert checks["implementations_agree"].verdict is Verdict.PASS
@@ -212,12 +290,20 @@ def test_discovery_takes_only_what_leaves_no_doubt(paths: list[str], found: str 
         ({"factory": "a.b"}, r"factory: 'a\.b' is not of the form"),
         ({"same_as": "gone"}, "same-as: 'gone' is neither a file"),
         ({"normalization": ("upper",)}, "normalization: there is no 'upper'; there are: lowercase"),
+        (
+            {"domain": "gone.txt"},
+            r"domain: there is no file 'gone\.txt' in the repository; name one",
+        ),
+        ({"domain": "one.txt"}, r"domain: one\.txt: it has 1 different text\(s\), and at least 2"),
+        ({"domain": "bytes.txt"}, r"domain: bytes\.txt: no text in UTF-8 \(UnicodeDecodeError\)"),
         ({"limits": {"round": "x"}}, r"limits\] round: no such proof; there are: added_tokens"),
     ],
 )
 def test_settings_that_name_nothing_are_refused(
     tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
+    (tmp_path / "one.txt").write_text("MKTAY\n\nMKTAY\n")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\nM\n")
     with pytest.raises(GateUsageError, match=message):
         trial(tmp_path, tmp_path / "scratch", **options)
 

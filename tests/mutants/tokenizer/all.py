@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutants.tokenizer import mutants_batches, mutants_files, mutants_text
+from mutants.tokenizer import mutants_batches, mutants_files, mutants_more, mutants_text
 from mutants.tokenizer.registry import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "Mutant", "mutants_batches", "mutants_files", "mutants_text"]
+__all__ = ["MUTANTS", "Mutant", "mutants_batches", "mutants_files", "mutants_more", "mutants_text"]

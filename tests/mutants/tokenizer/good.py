@@ -132,7 +132,19 @@ def tiktoken() -> Any:
     from codex_audit.proofs.tokenizer import bpe
 
     ranks = {bytes([byte]): byte for byte in range(256)}
-    for word in (b"th", b"the", b" t", b" th", b" the", b"in", b"ing", b"er", b"\xc3\xa9", b"  "):
+    for word in (
+        b"th",
+        b"the",
+        b" t",
+        b" th",
+        b" the",
+        b"in",
+        b"ing",
+        b"er",
+        b"\xc3\xa9",
+        b"  ",
+        b" \xe4",
+    ):
         ranks[word] = len(ranks)
     unreachable = bpe.unreachable(
         ranks, lambda a, b: ranks.get(a + b), lambda t: [t[i : i + 1] for i in range(len(t))]
@@ -230,6 +242,63 @@ class Characters:
         return "".join(self.letters[number - 1] if number else "\ufffd" for number in ids)
 
 
+class Proteins:
+    """Proteins in one-letter code, and no other text."""
+
+    letters = "ACDEFGHIKLMNPQRSTVWYUXBZO"
+    domain = (
+        "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV",
+        "GSHMSLFDFFKNKGSAATATDRLKLILAKERTLNLPYMEEMRKEIIAVIQKYTKSSDIHFKTLDSNQSVE",
+        "ACDEFGHIKLMNPQRSTVWY", "MVLSPADKTNVKAAW", "XXBZO", "MUC",
+    )  # fmt: skip
+
+    def encode(self, text: str) -> list[int]:
+        return [self.letters.index(letter) for letter in text]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(self.letters[number] for number in ids)
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        return [(place, place + 1) for place in range(len(text))]
+
+
+class Moves:
+    """Chess moves, a word each."""
+
+    domain = ("e4 e5 Nf3 Nc6 Bb5 a6", "d4 d5 c4", "e4 c5 Nf3", "d4 Nf6 c4 e6 Nc3 Bb4", "O-O O-O-O")
+
+    def __init__(self) -> None:
+        self.words = sorted({move for game in self.domain for move in game.split()})
+        self.ids = {move: number for number, move in enumerate(self.words)}
+
+    def encode(self, text: str) -> list[int]:
+        return [self.ids[move] for move in text.split()]
+
+    def decode(self, ids: list[int]) -> str:
+        return " ".join(self.words[number] for number in ids)
+
+
+def roberta() -> Any:
+    """RoBERTa's kind: a space before the first word, and offsets that leave it out."""
+    from tokenizers import pre_tokenizers, processors
+
+    tokenizer = byte_level_bpe()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 1))
+    return tokenizer
+
+
+def gpt2_left() -> Any:
+    """GPT-2's kind, padded at the left with its end token."""
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast
+    tokenizer = byte_level_bpe()
+    tokenizer.post_processor = None
+    names = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "</s>")
+    return make(tokenizer_object=tokenizer, padding_side="left", **names)
+
+
 def _spm(**options: Any) -> Any:
     import sentencepiece
 
@@ -255,9 +324,17 @@ GOOD: dict[str, Good] = {
     "sentencepiece, default": Good(
         sentencepiece_default, ("nmt-nfkc", "collapse-whitespace", "strip")
     ),
+    "sentencepiece, suffix": Good(
+        lambda: _spm(treat_whitespace_as_suffix=True, byte_fallback=True),
+        ("nmt-nfkc", "collapse-whitespace", "strip"),
+    ),
+    "RoBERTa": Good(roberta, ("leading-space",)),
+    "GPT-2, padded at the left": Good(gpt2_left),
     "tiktoken": Good(tiktoken),
     "kit": Good(kit),
     "kit, Unigram": Good(kit_unigram),
     "protocol": Good(Points),
     "protocol, with unknown": Good(Characters),
+    "protocol, of proteins": Good(Proteins),
+    "protocol, of chess moves": Good(Moves),
 }

@@ -267,7 +267,7 @@ class TrainsAtRandom(Points):
     encode_batch = None  # type: ignore[assignment]
 
 
-@mutant("round_trip", "truncation to 16", "spiceai PR 13416: a tokenizer.json that cuts")
+@mutant("long_text", "truncation to 16", "spiceai PR 13416: a tokenizer.json that cuts")
 def truncation_in_the_file() -> Any:
     """The file has truncation of an earlier call in it."""
     from tokenizers import Tokenizer

@@ -5,9 +5,6 @@ Every proof is tried on every mutant and every good tokenizer: some minutes.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,27 +14,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 from codex_audit.outcome import Verdict  # noqa: E402
 from codex_audit.proofs.tokenizer.proof import battery  # noqa: E402
 from mutants.tokenizer import elsewhere  # noqa: E402
-from mutants.tokenizer.all import MUTANTS, Mutant  # noqa: E402
+from mutants.tokenizer.all import MUTANTS  # noqa: E402
 from mutants.tokenizer.bench import tried  # noqa: E402
 from mutants.tokenizer.good import GOOD  # noqa: E402
 
 PAGE = ROOT / "docs" / "tokenizer-proofs.md"
 _BAD = {Verdict.FAIL, Verdict.ERROR}
-
-
-def there(name: str, mutant: Mutant) -> dict[str, list[int]] | None:
-    """The mutant's ids in another process, where its proof asks for them."""
-    if mutant.proof != "new_process_same_ids":
-        return None
-    path = os.pathsep.join([str(ROOT / "tests"), *filter(None, sys.path)])
-    done = subprocess.run(
-        [sys.executable, elsewhere.__file__, name],
-        env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": path},
-        capture_output=True,
-        check=True,
-    )
-    found: dict[str, list[int]] = json.loads(done.stdout)
-    return found
 
 
 def rows() -> list[str]:
@@ -51,7 +33,7 @@ def rows() -> list[str]:
             mutant.make(),
             normalization=mutant.normalization,
             other=None if mutant.other is None else mutant.other(),
-            elsewhere=there(name, mutant),
+            **elsewhere.told(name),
         )
         bad = [check.id for check in checks.values() if check.verdict in _BAD]
         also = ", ".join(f"`{proof}`" for proof in bad if proof != mutant.proof)
@@ -94,8 +76,9 @@ def put(text: str, mark: str, lines: list[str]) -> str:
 def main() -> None:
     """Put both tables into the page."""
     count = f"{len(MUTANTS)} mutants, {len(GOOD)} good tokenizers, {len(battery())} proofs."
+    mutants = [count, "", *rows()]
     text = put(PAGE.read_text(encoding="utf-8"), "proofs", proofs())
-    PAGE.write_text(put(text, "mutants", [count, "", *rows()]), encoding="utf-8")
+    PAGE.write_text(put(text, "mutants", mutants), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -129,9 +130,15 @@ def explain(pairs: Sequence[tuple[str, str]], declared: Sequence[str]) -> tuple[
     tried += [c for count in (1, 2, 3) for c in combinations(useful, count)]
     for chosen in tried:
         every = [*chosen, *declared]
-        if all(canonical(text, every) == canonical(back, every) for text, back in pairs):
+        if all(canonical(text, every) == canonical(back, every) for text, back in pairs) and not (
+            "lowercase" in chosen and any(_capitals(back) - _capitals(text) for text, back in pairs)
+        ):
             return chosen
     return ()
+
+
+def _capitals(text: str) -> Counter[str]:
+    return Counter(letter for letter in text if letter.lower() != letter)
 
 
 def said(names: Iterable[str]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ import msgspec
 from codex_audit.outcome import Check, Verdict
 from codex_audit.proofs.proof import Proof
 from codex_audit.proofs.proof import battery as all_of
+from codex_audit.proofs.tokenizer import search
+from codex_audit.proofs.tokenizer.normalization import canonical
 from codex_audit.proofs.tokenizer.subject import LacksError, Subject
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 PACKAGE = "codex_audit.proofs.tokenizer.battery"
 Measured = dict[str, float | int | str | bool | None]
+
+UNSTEADY = "not judged: the same text has other ids at every call, see new_process_same_ids"
+RAISES = "not judged: encode() raises on some texts, see round_trip"
 
 _OURS = str(Path(__file__).parent / "battery")
 
@@ -35,6 +41,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         scratch: an empty directory of this proof.
         other: another implementation that must agree, where settings name one.
         elsewhere: the ids of the hard texts from a process with another hash seed.
+        trained: the same, from a tokenizer that was trained there.
+        domain: where it is made for no other texts, those; `texts` is part of them.
+        raises: whether encoding some hard text raises, which `round_trip` judges.
+        unsteady: whether a text has other ids at every call, which `new_process_same_ids` judges.
     """
 
     subject: Subject
@@ -44,6 +54,35 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     examples: int = 100
     other: Subject | None = None
     elsewhere: Mapping[str, list[int]] | None = None
+    trained: Mapping[str, list[int]] | None = None
+    domain: tuple[str, ...] = ()
+    raises: bool = False
+    unsteady: bool = False
+
+    def hardest(
+        self,
+        fails: Callable[[str], bool],
+        examples: int,
+        texts: Iterable[str] | None = None,
+    ) -> tuple[list[str], str] | None:
+        """`search.hardest` among the hard texts, or `texts`, and made ones."""
+        tried = self.texts.values() if texts is None else texts
+        return search.hardest(tried, fails, examples, self.domain)
+
+    def smallest(self, texts: Iterable[str], fails: Callable[[str], bool]) -> str:
+        """`search.smallest`, within the domain."""
+        return search.smallest(texts, fails, self.domain)
+
+    def counts(self, text: str) -> str:
+        """What counts of a text: all of it, or what declared normalisations leave."""
+        with contextlib.suppress(LacksError):
+            text = self.subject.normalize(text)
+        return canonical(text, self.normalization)
+
+    @property
+    def plain(self) -> str:
+        """A text that gives no trouble."""
+        return self.domain[0] if self.domain else "a b"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -56,9 +95,15 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class TokenizerProof(Proof, frozen=True, kw_only=True):
-    """A claim about a tokenizer; `judge` tries it and raises `LacksError` where it cannot."""
+    """A claim about a tokenizer; `judge` tries it and raises `LacksError` where it cannot.
+
+    Attributes:
+        judge: what tries it.
+        of_any: whether it says something of an encoder whose ids are never twice the same.
+    """
 
     judge: Callable[[Trial], Found]
+    of_any: bool = False
 
 
 @functools.cache
@@ -83,6 +128,8 @@ def try_proof(proof: TokenizerProof, trial: Trial) -> Check:
     An exception that the subject raised on proper input is its failure; one of the proof's own
     is an error.
     """
+    if trial.unsteady and not proof.of_any:
+        return Check(proof.id, Verdict.SKIP, UNSTEADY)
     try:
         found = proof.judge(trial)
     except LacksError as reason:
@@ -91,14 +138,14 @@ def try_proof(proof: TokenizerProof, trial: Trial) -> Check:
         raise
     # A panic of a compiled library is no `Exception`.
     except BaseException as error:  # noqa: BLE001 - it becomes the check
-        return _raised(proof, error)
+        return _raised(proof, error, trial)
     if not found.fault:
         return Check(proof.id, Verdict.PASS, found.good, measured=found.measured)
     summary = f"{found.fault}; look at the {found.component}"
     return Check(proof.id, Verdict.FAIL, summary, measured=found.measured)
 
 
-def _raised(proof: TokenizerProof, error: BaseException) -> Check:
+def _raised(proof: TokenizerProof, error: BaseException, trial: Trial) -> Check:
     said = f"{type(error).__name__}: {one_line(str(error))}"
     if not _from_subject(error.__traceback__):
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -109,6 +156,8 @@ def _raised(proof: TokenizerProof, error: BaseException) -> Check:
         for frame in reversed(traceback.extract_tb(error.__traceback__))
         if "adapters" in Path(frame.filename).parts
     )
+    if trial.raises and method in {"encode", "encode_batch"}:
+        return Check(proof.id, Verdict.SKIP, f"{RAISES} ({said})")
     summary = f"the subject raised {said} in {method}(); look at the {method}"
     return Check(proof.id, Verdict.FAIL, summary)
 

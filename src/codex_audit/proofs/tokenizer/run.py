@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from codex_audit.proofs.child import in_tree, place_of, serve
-from codex_audit.proofs.tokenizer import loading
+from codex_audit.proofs.tokenizer import domain, loading
 from codex_audit.proofs.tokenizer.proof import Trial, battery, try_proof
 from codex_audit.proofs.tokenizer.texts import CORPUS, HARD_TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from codex_audit.proofs.tokenizer.subject import Subject
 
 KIT = "codex_ml"
 EXAMPLES, THOROUGH = 120, 2500
 _PATIENCE = 0.02
+_TRAINING = "training_deterministic"
 
 
 def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
@@ -32,23 +33,33 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     # Or it would keep its tables in the audited repository.
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(own.parent / "hypothesis")
     subject = _subject(root, spec["path"], spec["factory"])
-    ids = {name: _ids(subject, text) for name, text in HARD_TEXTS.items()}
-    _ids_file(own.parent, spec["name"]).write_text(json.dumps(ids), encoding="utf-8")
+    own_texts = _domain(subject, root, spec["domain"])
+    texts = domain.hard(own_texts) if own_texts else HARD_TEXTS
+    ids = {name: _ids(subject, text) for name, text in texts.items()}
+    _tell(own.parent, spec["name"], "ids", ids)
+    if _TRAINING not in spec["proofs"]:
+        _tell(own.parent, spec["name"], "trained", _trained(subject, texts, own_texts or CORPUS))
     scratch = own.parent / f"{spec['name']}-files"
     checks = []
     for name in spec["proofs"]:
         (scratch / name).mkdir(parents=True)
-        elsewhere = None
+        elsewhere = trained = None
         if name == "new_process_same_ids":
-            elsewhere = _wait(_ids_file(own.parent, spec["other"]), spec["timeout"])
+            elsewhere = _wait(own.parent, spec["other"], "ids", spec["timeout"])
+        if name == _TRAINING:
+            trained = _wait(own.parent, spec["other"], "trained", spec["timeout"])
         trial = Trial(
             subject=subject,
-            texts=HARD_TEXTS,
+            texts=texts,
             scratch=scratch / name,
             normalization=(*spec["normalization"], *subject.implied),
             examples=THOROUGH if spec["thorough"] else EXAMPLES,
             other=_other(root, spec["same_as"]),
             elsewhere=elsewhere,
+            trained=trained,
+            domain=own_texts,
+            raises=None in ids.values(),
+            unsteady=any(_ids(subject, text) != ids[each] for each, text in texts.items()),
         )
         checks.append(try_proof(battery()[name], trial))
     report(
@@ -89,21 +100,51 @@ def _ids(subject: Subject, text: str) -> list[int] | None:
         return None
 
 
-def _ids_file(scratch: Path, name: str) -> Path:
-    return scratch / f"{name}-ids.json"
+def _domain(subject: Subject, root: Path, named: str | None) -> tuple[str, ...]:
+    """The texts that settings name, or the subject itself; none where it is made for all."""
+    if named:
+        return domain.read(root / named, named)
+    told = subject.domain
+    return domain.checked(told, f"{type(subject.inner).__name__}.domain") if told else ()
 
 
-def _wait(path: Path, timeout: float) -> dict[str, list[int]]:
-    """What the other process wrote; it is given time, and an empty answer where none comes."""
+def _trained(
+    subject: Subject, texts: Mapping[str, str], corpus: Sequence[str]
+) -> dict[str, list[int] | None] | None:
+    """The ids from a tokenizer that is trained here; none where training is not offered."""
+    try:
+        again = subject.train(corpus)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - the proof of training judges it
+        return None
+    return {name: _ids(again, text) for name, text in texts.items()}
+
+
+def _tell(scratch: Path, name: str, what: str, told: object) -> None:
+    """Write for the other process, so that it never reads half of it."""
+    path = scratch / f"{name}-{what}.json"
+    whole = path.with_suffix(".part")
+    whole.write_text(json.dumps(told), encoding="utf-8")
+    whole.rename(path)
+
+
+def _wait(scratch: Path, name: str, what: str, timeout: float) -> dict[str, list[int]]:
+    """What the other process wrote; it is given time.
+
+    Raises:
+        TimeoutError: nothing came.
+    """
+    path = scratch / f"{name}-{what}.json"
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         try:
             found: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # not there yet, or half written
+        except OSError:  # not there yet
             time.sleep(_PATIENCE)
         else:
             return found
-    raise TimeoutError(f"the other process reported no ids within {timeout:g} s")
+    raise TimeoutError(f"the other process reported no {what} within {timeout:g} s")
 
 
 def _described(subject: Subject, root: Path, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from hypothesis.strategies import SearchStrategy
 
@@ -21,6 +21,7 @@ FRAGMENTS: tuple[str, ...] = (
     "\u0e33", "\U0001f600", "\U0001f468\u200d\U0001f469", "\U0001f44d\U0001f3fd",
     "\U0001f1eb\U0001f1f7",
     "\U00020000", "\U0010fffd", "\ue000", "\ufffd", "\ufeff", "\u2028", "##", "<", "[", "_", "-",
+    "&amp;", "\\n", "%20", "aaaa", "@me", "http://a.b", "        ",
 )  # fmt: skip
 _FEW = 12
 _SHORT = 80  # of so many characters every piece is tried
@@ -28,23 +29,29 @@ _TEXTS = 12
 _SHRINKING = 5.0  # seconds
 
 
-def find(fails: Callable[[str], bool], examples: int) -> str | None:
+def find(fails: Callable[[str], bool], examples: int, pool: Sequence[str] = ()) -> str | None:
     """The smallest text that Hypothesis finds to fail; None where it finds none.
 
-    The same texts are tried every time: the search is derandomized and keeps no database.
+    The same texts are tried every time: the search is derandomized and keeps no database. Of a
+    `pool` of texts, those are tried, and no others.
     """
+    if pool:
+        drawn = pool[:: max(1, len(pool) // max(1, examples))]
+        return min(filter(fails, drawn), key=len, default=None)
     from hypothesis import strategies as st  # noqa: PLC0415 - heavy, and only needed in a trial
 
     pieces = st.one_of(st.sampled_from(FRAGMENTS), st.characters(exclude_categories=("Cs", "Cn")))
     return _search(st.lists(pieces, max_size=12).map("".join), fails, examples)
 
 
-def smallest(texts: Iterable[str], fails: Callable[[str], bool]) -> str:
+def smallest(texts: Iterable[str], fails: Callable[[str], bool], pool: Sequence[str] = ()) -> str:
     """The smallest text that fails, made of what the given failing texts hold.
 
     Long texts lose what they can lose, half by half; of what is left, the shortest piece is
-    taken; then Hypothesis leaves characters out of it.
+    taken; then Hypothesis leaves characters out of it. Part of a text of a `pool` may be none.
     """
+    if pool:
+        return min(texts, key=len)
     deadline = time.monotonic() + _SHRINKING
     short = [_without(text, fails, deadline) for text in list(texts)[:_TEXTS]]
     best = min(short, key=len)
@@ -82,14 +89,17 @@ def _without(text: str, fails: Callable[[str], bool], deadline: float) -> str:
 
 
 def hardest(
-    texts: Iterable[str], fails: Callable[[str], bool], examples: int
+    texts: Iterable[str],
+    fails: Callable[[str], bool],
+    examples: int,
+    pool: Sequence[str] = (),
 ) -> tuple[list[str], str] | None:
     """The given texts that fail, and the smallest text found to fail; None where none does."""
     failing = [text for text in texts if fails(text)]
     if failing:
-        return failing, smallest(failing, fails)
-    made = find(fails, examples)
-    return None if made is None else ([], smallest([made], fails))
+        return failing, smallest(failing, fails, pool)
+    made = find(fails, examples, pool)
+    return None if made is None else ([], smallest([made], fails, pool))
 
 
 def shown(text: str) -> str:

@@ -136,6 +136,16 @@ class Subject:
         self.lacks("a normalisation of its own")
 
     @property
+    def domain(self) -> Sequence[str]:
+        """Texts that it is made for, where that is not all text."""
+        return ()
+
+    @property
+    def cuts_to(self) -> int | None:
+        """To how many ids its file has every text cut; `encode` here does not."""
+        return None
+
+    @property
     def size(self) -> int | None:
         """All ids are smaller; None where it is not told."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,8 +85,6 @@ class Document:
     def component(self, side: Literal["encode", "decode"]) -> str:
         """The steps that can change a text, by their types."""
         names = ("normalizer", "pre_tokenizer") if side == "encode" else ("decoder",)
-        if side == "encode" and self.whole.get("truncation"):
-            return f"truncation to {self.whole['truncation'].get('max_length')} in the file"
         told = [
             f"{name.replace('_', '-')} ({', '.join(types)})"
             for name in names
@@ -110,7 +109,11 @@ class Document:
 
 
 class HuggingFaceSubject(Subject):
-    """A `tokenizers.Tokenizer`, used so that special tokens in a text are text."""
+    """A `tokenizers.Tokenizer`, used so that special tokens in a text are text.
+
+    The truncation that its file asks for is for batches, and is left out where text is judged; one
+    that a call leaves behind is not.
+    """
 
     kind = "tokenizers"
     libraries = ("tokenizers",)
@@ -119,16 +122,23 @@ class HuggingFaceSubject(Subject):
         self.inner = inner
         self.document = Document(inner.to_str() if text is None else text)
         inner.encode_special_tokens = True
+        self._cuts = inner.truncation
+        self._uncut = None if self._cuts is None else _without_truncation(inner)
         self.implied = ("underscore-space",) if self.document.marks_spaces else ()
 
+    @property
+    def _whole(self) -> Any:
+        asked = self._uncut is not None and self.inner.truncation == self._cuts
+        return self._uncut if asked else self.inner
+
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        return _kept(self.inner.encode(text, add_special_tokens=special))
+        return _kept(self._whole.encode(text, add_special_tokens=special))
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.inner.decode(list(ids), skip_special_tokens=True))
 
     def encode_batch(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
-        return [_kept(e) for e in self.inner.encode_batch(list(texts), add_special_tokens=special)]
+        return [_kept(e) for e in self._whole.encode_batch(list(texts), add_special_tokens=special)]
 
     def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
         return list(self.inner.decode_batch([list(row) for row in rows], skip_special_tokens=True))
@@ -143,6 +153,7 @@ class HuggingFaceSubject(Subject):
                 pad_id=self.pad_id, pad_token=pad, length=layout.length,
                 direction=layout.padding_side,
             )  # fmt: skip
+            self.inner.no_truncation()
             if layout.max_length is not None:
                 self.inner.enable_truncation(layout.max_length, direction=layout.truncation_side)
             found = self.inner.encode_batch(list(texts), add_special_tokens=True)
@@ -155,7 +166,7 @@ class HuggingFaceSubject(Subject):
         )
 
     def offsets(self, text: str) -> list[Span]:
-        found = self.inner.encode(text, add_special_tokens=False)
+        found = self._whole.encode(text, add_special_tokens=False)
         rows = zip(found.ids, found.offsets, found.attention_mask, strict=True)
         return [Span(token, start, end) for token, (start, end), kept in rows if kept]
 
@@ -169,9 +180,11 @@ class HuggingFaceSubject(Subject):
         return str(self.inner.to_str())
 
     def stream(self, ids: Sequence[int]) -> Iterator[str]:
-        from tokenizers.decoders import DecodeStream  # noqa: PLC0415
+        from tokenizers import decoders  # noqa: PLC0415
 
-        steps = DecodeStream(skip_special_tokens=True)
+        if not hasattr(decoders, "DecodeStream"):  # before 0.21
+            self.lacks("a streaming decoder of its own")
+        steps = decoders.DecodeStream(skip_special_tokens=True)
         for token in ids:
             yield steps.step(self.inner, token) or ""
 
@@ -181,6 +194,10 @@ class HuggingFaceSubject(Subject):
     def unreachable_merges(self, limit: int) -> tuple[int, list[str]]:
         found = self.document.unreachable_merges(limit)
         return self.lacks("merges that stand for themselves") if found is None else found
+
+    @property
+    def cuts_to(self) -> int | None:
+        return None if self._cuts is None else int(self._cuts["max_length"])
 
     @property
     def size(self) -> int | None:
@@ -217,6 +234,14 @@ class HuggingFaceSubject(Subject):
 
     def component(self, side: Literal["encode", "decode"]) -> str:
         return self.document.component(side)
+
+
+def _without_truncation(inner: Any) -> Any:
+    """A copy that cuts nothing."""
+    copied = copy.deepcopy(inner)
+    copied.no_truncation()
+    copied.encode_special_tokens = True
+    return copied
 
 
 def restore(inner: Any, padding: dict[str, Any] | None, truncation: dict[str, Any] | None) -> None:

@@ -69,7 +69,8 @@ class PlainSubject(Subject):
 
     def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
         decode = self._has("decode_batch", "decoding of batches")
-        return [_text(text) for text in decode([list(row) for row in rows])]
+        skip = {"skip_special_tokens": True} if "skip_special_tokens" in _names(decode)[0] else {}
+        return [_text(text) for text in decode([list(row) for row in rows], **skip)]
 
     def padded(self, texts: Sequence[str], layout: Layout) -> Rows:
         encode = self._has("encode_batch", "padded batches")
@@ -133,6 +134,10 @@ class PlainSubject(Subject):
 
     def normalize(self, text: str) -> str:
         return _text(self._has("normalize", "a normalisation of its own")(text))
+
+    @property
+    def domain(self) -> Sequence[str]:
+        return tuple(map(_text, self._value("domain") or ()))
 
     @property
     def size(self) -> int | None:

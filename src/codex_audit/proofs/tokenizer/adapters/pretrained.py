@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from codex_audit.proofs.tokenizer.adapters.huggingface import Document
@@ -53,8 +54,8 @@ class TransformersSubject(Subject):
                 max_length=layout.max_length or layout.length,
                 return_attention_mask=True,
                 return_special_tokens_mask=True,
-                split_special_tokens=True,
                 verbose=False,
+                **self._split,
             )
         finally:
             self.inner.padding_side, self.inner.truncation_side = sides
@@ -129,11 +130,21 @@ class TransformersSubject(Subject):
             return super().component(side)
         return self._document.component(side)
 
+    @cached_property
+    def _split(self) -> dict[str, bool]:
+        """By what special tokens in a text are text; fast ones before 4.42 refuse it."""
+        asked = {"split_special_tokens": True}
+        try:
+            self.inner("", **asked)
+        except TypeError as error:
+            return {} if "split_special_tokens" in str(error) else asked
+        return asked
+
     def _call(self, texts: str | list[str], *, special: bool, **options: Any) -> Any:
         return self.inner(
             texts,
+            **self._split,
             add_special_tokens=special,
-            split_special_tokens=True,
             return_attention_mask=False,
             return_token_type_ids=False,
             verbose=False,

@@ -50,15 +50,15 @@ class TiktokenSubject(Subject):
 
     def offsets(self, text: str) -> list[Span]:
         ids = self.encode(text)
-        decoded, starts = self.inner.decode_with_offsets(ids)
-        # It tells where tokens start; one ends where the next one that starts later does.
+        _, starts = self.inner.decode_with_offsets(ids)
+        # It tells where tokens start; one ends with the last character that begins in it, whole or
+        # not: a token may be a space and the first bytes of a letter.
         ends: list[int] = []
-        end = len(decoded)
-        for place in range(len(ids) - 1, -1, -1):
-            if place + 1 < len(ids) and starts[place + 1] > starts[place]:
-                end = starts[place + 1]
-            ends.append(end)
-        rows = zip(ids, starts, reversed(ends), strict=True)
+        begun = 0
+        for token in self.inner.decode_tokens_bytes(ids):
+            begun += sum(not 0x80 <= byte < 0xC0 for byte in token)  # noqa: PLR2004 - bytes that go on
+            ends.append(begun)
+        rows = zip(ids, starts, ends, strict=True)
         return [Span(token, start, end) for token, start, end in rows]
 
     def state(self) -> str:

@@ -32,9 +32,11 @@ def judge(trial: Trial) -> Found:
             failing = [(t, r) for t, r in zip(batch, rows, strict=True) if r != alone[t]]
             if failing:
                 text, row = min(failing, key=lambda pair: len(pair[0]))
+                text, row = _shortest(trial, text, row, special=special)
+                own = subject.encode(text, special=special)
                 return broken(
                     f"{len(failing)} texts have other ids in a batch than alone ({order}); "
-                    f"shortest: {shown(text)} is {row[:16]} in one and {alone[text][:16]} alone",
+                    f"shortest: {shown(text)} is {row[:16]} in one and {own[:16]} alone",
                     component="batch encoding",
                     failed=len(failing),
                 )
@@ -62,8 +64,23 @@ def _batches(texts: list[str]) -> Iterator[tuple[str, list[str]]]:
             yield f"batches of {size}", texts[start : start + size]
 
 
+def _shortest(trial: Trial, text: str, row: list[int], *, special: bool) -> tuple[str, list[int]]:
+    """A smaller text that differs in a batch of itself twice, where there is one."""
+
+    def batched(each: str) -> list[int]:
+        return trial.subject.encode_batch([each, each], special=special)[0]
+
+    def fails(each: str) -> bool:
+        return batched(each) != trial.subject.encode(each, special=special)
+
+    if not fails(text):
+        return text, row
+    text = trial.smallest([text], fails)
+    return text, batched(text)
+
+
 def _decoding(trial: Trial, texts: list[str]) -> str:
-    rows = [trial.subject.encode(text) for text in texts]
+    rows = [trial.subject.encode(text, special=n % 2 == 0) for n, text in enumerate(texts)]
     try:
         together = trial.subject.decode_batch(rows)
     except LacksError:
@@ -74,8 +91,8 @@ def _decoding(trial: Trial, texts: list[str]) -> str:
         alone = trial.subject.decode(row)
         if decoded != alone:
             return (
-                f"the ids of {shown(text)} are decoded to {shown(decoded)} in a batch and to "
-                f"{shown(alone)} alone"
+                f"the ids {row[:12]} of {shown(text)} are decoded to {shown(decoded)} in a batch "
+                f"and to {shown(alone)} alone"
             )
     return ""
 

@@ -13,7 +13,8 @@ def judge(trial: Trial) -> Found:
     subject = trial.subject
     measured: Measured = {}
     told = []
-    for script, text in SCRIPTS.items():
+    samples = SCRIPTS if not trial.domain else trial.texts
+    for script, text in samples.items():
         count = len(subject.encode(text))
         words = len(text.split()) if " " in text else 0
         size = len(text.encode())
@@ -22,7 +23,7 @@ def judge(trial: Trial) -> Found:
         if words > 1:
             measured[f"{script}: tokens per word"] = round(count / words, 2)
         told.append(f"{script} {per_byte:.1f}")
-    everything = "\n".join(SCRIPTS.values())
+    everything = "\n".join(SCRIPTS.values()) if not trial.domain else max(trial.domain, key=len)
     repeats, start = 20, time.perf_counter()
     for _ in range(repeats):
         subject.encode(everything)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.search import shown
 
 
 def judge(trial: Trial) -> Found:
@@ -23,7 +23,7 @@ def judge(trial: Trial) -> Found:
             return broken(
                 f"{name!r} has id {number}, outside 0 to {size}", component="special tokens"
             )
-    found = hardest(trial.texts.values(), lambda text: bool(outside(text)), trial.examples // 2)
+    found = trial.hardest(lambda text: bool(outside(text)), trial.examples // 2)
     if found is not None:
         failing, text = found
         return broken(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.search import shown
 from codex_audit.proofs.tokenizer.subject import LacksError
 
 
@@ -23,7 +23,7 @@ def judge(trial: Trial) -> Found:
             return f"is decoded to {shown(back)} by one and to {shown(there)} by the other"
         return ""
 
-    found = hardest(trial.texts.values(), lambda text: bool(fault(text)), trial.examples)
+    found = trial.hardest(lambda text: bool(fault(text)), trial.examples)
     if found is None:
         return holds(
             f"{subject.kind} and {other.kind} agree on {len(trial.texts)} hard texts and "

@@ -26,7 +26,17 @@ def judge(trial: Trial) -> Found:
     texts = list(trial.texts.values())
     before = _state(subject)
     ids = [subject.encode(text, special=special) for text in texts for special in (True, False)]
-    called = _call(subject, texts)
+    again = [subject.encode(text, special=special) for text in texts for special in (True, False)]
+    changed = [i for i, (old, new) in enumerate(zip(ids, again, strict=True)) if old != new]
+    if changed:
+        place = min(changed, key=lambda i: len(texts[i // 2]))
+        framed = "" if place % 2 else " with begin and end tokens"
+        return broken(
+            f"encoded{framed} for the second time, {shown(texts[place // 2])} is "
+            f"{again[place][:16]}, and was {ids[place][:16]}",
+            component="cache, or a list that is handed out and changed",
+        )
+    called = _call(subject, texts, trial.plain)
     after = [subject.encode(text, special=special) for text in texts for special in (True, False)]
     differing = [i for i, (old, new) in enumerate(zip(ids, after, strict=True)) if old != new]
     if differing:
@@ -53,14 +63,14 @@ def _state(subject: Subject) -> str | None:
         return None
 
 
-def _call(subject: Subject, texts: list[str]) -> int:
+def _call(subject: Subject, texts: list[str], plain: str) -> int:
     called = 0
     calls: list[Callable[[], object]] = [
         *(partial(subject.padded, texts[:8], layout) for layout in _LAYOUTS),
         lambda: subject.encode_batch(texts, special=True),
         lambda: subject.decode_batch([subject.encode(text) for text in texts]),
-        lambda: subject.decode(subject.encode("a b", special=True)),
-        lambda: subject.offsets("a b"),
+        lambda: subject.decode(subject.encode(plain, special=True)),
+        lambda: subject.offsets(plain),
     ]
     for call in calls:
         try:

@@ -6,11 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.search import shown
+from codex_audit.proofs.tokenizer.subject import LacksError
 
 if TYPE_CHECKING:
     from codex_audit.proofs.tokenizer.subject import Subject
 
 _WORDS = "It was the best of times, it was the worst of times; caf\u00e9 \u4f60\u597d 3.14 (x + y) "
+_WIDE = "\u4f60\u597d caf\u00e9 \u4e16\u754c \U0001f600 a\u4e2d "
+_ROUND = 128
 _KIB = 1024
 _SIZES = (16, 64, 256, 1024)
 _ENOUGH = 0.3  # below that many seconds a quotient is noise
@@ -24,6 +28,13 @@ _PATIENCE = 60.0
 def judge(trial: Trial) -> Found:
     """Four lengths, each four times the one before, in processor time."""
     subject = trial.subject
+    if trial.domain:
+        raise LacksError("a line of 1 MiB is no text of the domain")
+    if subject.cuts_to is not None:
+        return broken(
+            f"encode() cuts every text to {subject.cuts_to} ids without being asked",
+            component=f"truncation to {subject.cuts_to} in the file, which no_truncation() removes",
+        )
     times: list[float] = []
     for size in _SIZES:
         text = (_WORDS * (size * _KIB // len(_WORDS) + 1))[: size * _KIB]
@@ -46,12 +57,41 @@ def judge(trial: Trial) -> Found:
             return broken(
                 f"{size} KiB take {seconds:.0f} s", component="time of encode() over a long line"
             )
+    fault = _altered(trial)
+    if fault:
+        return broken(fault, component="pieces that a long text is cut into for encoding")
     rate = _SIZES[-1] / _KIB / max(times[-1], 1e-9)
     return holds(
         f"a line of 1 MiB takes {times[-1]:.2f} s, one of 64 KiB {times[-3]:.3f} s",
         seconds=round(times[-1], 3),
         mib_per_second=round(rate, 2),
     )
+
+
+def _altered(trial: Trial) -> str:
+    """Where a long line comes back otherwise, though a short one does not.
+
+    Half of its bytes are within a character, so that a cut between bytes meets one.
+    """
+    subject = trial.subject
+
+    def differs(text: str) -> str:
+        ids = subject.encode(text)
+        if subject.unknown_id in ids:
+            return ""
+        there, back = trial.counts(text), trial.counts(subject.decode(ids))
+        if there == back:
+            return ""
+        pairs = enumerate(zip(there, back, strict=False))
+        place = next((n for n, (old, new) in pairs if old != new), min(len(there), len(back)))
+        part, became = (shown(t[max(0, place - 4) : place + 4]) for t in (there, back))
+        return f"from character {place} on it is {became}, and was {part}"
+
+    if differs(_WIDE * 4):  # which is the round trip's
+        return ""
+    text = _WIDE * (_ROUND * _KIB // len(_WIDE))
+    fault = differs(text)
+    return f"a line of {_ROUND} Ki characters does not come back: {fault}" if fault else ""
 
 
 def _quadratic(times: list[float]) -> bool:
@@ -94,7 +134,10 @@ PROOF = TokenizerProof(
     id="long_text",
     claim="a line of 1 MiB is encoded whole, in time that grows with its length",
     why="One long line in a corpus otherwise stops a worker for hours, or is cut without a word.",
-    catches=("merging over the whole line", "a silent maximum length"),
+    catches=(
+        "merging over the whole line", "a silent maximum length",
+        "a character lost where a long text is cut",
+    ),
     remedy="Split into words before merging, with a heap for long ones; never cut silently.",
     judge=judge,
-)
+)  # fmt: skip

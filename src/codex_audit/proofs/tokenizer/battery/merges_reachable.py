@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.subject import LacksError
 
 _LIMIT = 4000
 
@@ -10,6 +11,8 @@ _LIMIT = 4000
 def judge(trial: Trial) -> Found:
     """Merged from its own spelling, in the order of merges, each token comes out whole."""
     tried, lost = trial.subject.unreachable_merges(_LIMIT)
+    if not tried:
+        raise LacksError("its merges are none")
     if lost:
         return broken(
             f"{len(lost)} of {tried} merged tokens are never reached, {lost[0]!r} first: merges of "
@@ -27,4 +30,5 @@ PROOF = TokenizerProof(
     catches=("merges in another order than they were learnt", "merges of parts that no text has"),
     remedy="Keep merges in the order in which they were learnt; leave out those no merge leads to.",
     judge=judge,
+    of_any=True,
 )

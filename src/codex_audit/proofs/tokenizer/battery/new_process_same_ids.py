@@ -14,7 +14,10 @@ def judge(trial: Trial) -> Found:
         raise LacksError("no other process reported")
     texts = trial.texts
     again = {name: trial.subject.encode(text) for name, text in texts.items()}
-    for where, ids in (("the second time", again), ("in a new process", there)):
+    for where, ids, component in (
+        ("the second time", again, "random draws in encoding (dropout, sampling), or a cache"),
+        ("in a new process", there, "order of a set or of hashes in building the vocabulary"),
+    ):
         here = {name: trial.subject.encode(text) for name, text in texts.items()}
         failing = [name for name in texts if here[name] != ids.get(name)]
         if failing:
@@ -22,7 +25,7 @@ def judge(trial: Trial) -> Found:
             return broken(
                 f"{len(failing)} texts have other ids {where}; shortest: {shown(texts[name])} is "
                 f"{here[name][:16]} in one and {(ids.get(name) or [])[:16]} in the other",
-                component="order of a set or of hashes in building the vocabulary",
+                component=component,
                 failed=len(failing),
             )
     return holds(
@@ -38,4 +41,5 @@ PROOF = TokenizerProof(
     catches=("a vocabulary numbered in the order of a set", "ids made with hash()"),
     remedy="Sort before numbering, and keep the vocabulary in a file.",
     judge=judge,
+    of_any=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codex_audit.proofs.tokenizer.normalization import canonical
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.search import shown
 from codex_audit.proofs.tokenizer.subject import LacksError
 
 
@@ -28,7 +28,7 @@ def judge(trial: Trial) -> Found:
         # What is declared may find work again where something was dropped in between.
         return second is not None and counts(second) != counts(first)
 
-    found = hardest(trial.texts.values(), fails, trial.examples)
+    found = trial.hardest(fails, trial.examples)
     if found is not None:
         failing, text = found
         first = once(text) or ""
@@ -42,8 +42,7 @@ def judge(trial: Trial) -> Found:
     except LacksError:
         pass
     else:
-        twice = hardest(
-            trial.texts.values(),
+        twice = trial.hardest(
             lambda text: subject.normalize(subject.normalize(text)) != subject.normalize(text),
             trial.examples,
         )

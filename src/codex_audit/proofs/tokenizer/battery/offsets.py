@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.normalization import canonical
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.search import shown
 
 if TYPE_CHECKING:
     from codex_audit.proofs.tokenizer.subject import Span
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def judge(trial: Trial) -> Found:
     """Places are in range and in order, and hold what their tokens decode to."""
-    trial.subject.offsets("a")
+    trial.subject.offsets(trial.plain)
 
     def fails(text: str) -> bool:
         return bool(_fault(trial, text))
 
-    found = hardest(trial.texts.values(), fails, trial.examples)
+    found = trial.hardest(fails, trial.examples)
     if found is None:
         good = f"the tokens of {len(trial.texts)} hard texts and {trial.examples} of Hypothesis are"
         return holds(f"{good} where their offsets say", compared=len(trial.texts))
@@ -83,7 +83,8 @@ def _expands(text: str, spans: list[Span]) -> bool:
 def _group_fault(trial: Trial, text: str, group: list[Span], until: int) -> str:
     subject = trial.subject
     ids = [span.id for span in group]
-    if subject.unknown_id in ids:
+    # Of text that becomes control ids, `special_text_is_text` tells.
+    if not {subject.unknown_id, *subject.special_ids.values()}.isdisjoint(ids):
         return ""
     decoded = subject.decode(ids)
     start, end = group[0].start, max(span.end for span in group)

@@ -8,7 +8,7 @@ from functools import partial
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds, one_line
 from codex_audit.proofs.tokenizer.search import shown
-from codex_audit.proofs.tokenizer.subject import LacksError
+from codex_audit.proofs.tokenizer.subject import LacksError, Subject
 
 
 def judge(trial: Trial) -> Found:
@@ -35,13 +35,13 @@ def judge(trial: Trial) -> Found:
                 component="pickling (__getstate__ and __setstate__, or __reduce__)",
             )
         for special in (True, False):
-            failing = [
-                text
-                for text in trial.texts.values()
-                if again.encode(text, special=special) != subject.encode(text, special=special)
-            ]
+
+            def fails(text: str, *, special: bool = special, again: Subject = again) -> bool:
+                return again.encode(text, special=special) != subject.encode(text, special=special)
+
+            failing = list(filter(fails, trial.texts.values()))
             if failing:
-                text = min(failing, key=len)
+                text = trial.smallest(failing, fails)
                 return broken(
                     f"{way}, {len(failing)} texts have other ids; shortest: {shown(text)} was "
                     f"{subject.encode(text, special=special)[:16]} and is "

@@ -25,13 +25,13 @@ def judge(trial: Trial) -> Found:
     loaded.save(places[1])
     subject.load(places[1]).save(places[2])
     for special in (True, False):
-        failing = [
-            text
-            for text in trial.texts.values()
-            if loaded.encode(text, special=special) != subject.encode(text, special=special)
-        ]
+
+        def fails(text: str, *, special: bool = special) -> bool:
+            return loaded.encode(text, special=special) != subject.encode(text, special=special)
+
+        failing = list(filter(fails, trial.texts.values()))
         if failing:
-            text = min(failing, key=len)
+            text = trial.smallest(failing, fails)
             return broken(
                 f"{len(failing)} texts have other ids after saving and loading; shortest: "
                 f"{shown(text)} was {subject.encode(text, special=special)[:16]} and is "

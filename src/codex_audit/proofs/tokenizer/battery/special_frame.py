@@ -6,9 +6,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import find, shown, smallest
+from codex_audit.proofs.tokenizer.search import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from codex_audit.proofs.tokenizer.subject import Subject
 
 
@@ -27,12 +29,12 @@ def judge(trial: Trial) -> Found:
             f"the frame around a text is {frame}: id {repeated[0]} comes twice in a row",
             component="post-processor (template of special tokens)",
         )
-    failing = [text for text in trial.texts.values() if _split(subject, text, frame) is None]
-    if not failing:
-        made = find(lambda text: _split(subject, text, frame) is None, trial.examples // 4)
-        failing = [] if made is None else [made]
-    if failing:
-        text = smallest(failing, lambda text: _split(subject, text, frame) is None)
+    texts = [*trial.texts.values(), *([] if trial.domain else _spelled(subject))]
+    found = trial.hardest(
+        lambda text: _split(subject, text, frame) is None, trial.examples // 4, texts
+    )
+    if found is not None:
+        failing, text = found
         return broken(
             f"{shown(text)} between special tokens is {_few(subject.encode(text, special=True))}; "
             f"alone it is {_few(subject.encode(text))}, and the empty text is {frame}",
@@ -55,6 +57,12 @@ def judge(trial: Trial) -> Found:
     cut = min(common)
     told = f"{frame[:cut]} before and {frame[cut:]} after" if frame else "nothing around"
     return holds(f"{told} each of {len(trial.texts)} texts", compared=len(trial.texts))
+
+
+def _spelled(subject: Subject) -> Iterator[str]:
+    """Texts that begin or end as if they had their special tokens already."""
+    for token in subject.special_ids:
+        yield from (token, f"{token} a", f"a {token}")
 
 
 def _split(subject: Subject, text: str, frame: list[int]) -> tuple[int, ...] | None:

@@ -39,4 +39,5 @@ PROOF = TokenizerProof(
     catches=("a padding token added with the id of a letter", "two special tokens of one id"),
     remedy="Give each special token an id of its own, and resize the embedding.",
     judge=judge,
+    of_any=True,
 )

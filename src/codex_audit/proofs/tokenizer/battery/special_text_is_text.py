@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.search import shown
 from codex_audit.proofs.tokenizer.subject import LacksError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def judge(trial: Trial) -> Found:
@@ -23,24 +29,50 @@ def judge(trial: Trial) -> Found:
             component="choice of special tokens",
         )
 
+    def control(ids: list[int]) -> Counter[int]:
+        return Counter(number for number in ids if number in special)
+
+    frame = control(subject.encode("", special=True))
+
+    def met(text: str) -> str:
+        """The calls that make control ids of a text, and which."""
+        calls: dict[str, Callable[[], list[int]]] = {
+            "encode": lambda: subject.encode(text),
+            "encode with begin and end": lambda: subject.encode(text, special=True),
+            "encode_batch": lambda: subject.encode_batch([text])[0],
+        }
+        for name, call in calls.items():
+            try:
+                ids = call()
+            except LacksError:
+                continue
+            except Exception:
+                if trial.domain:  # which such a text may be outside of
+                    continue
+                raise
+            extra = control(ids) - (frame if "begin" in name else Counter())
+            if extra:
+                number = next(iter(extra))
+                return f"encoded with {special[number]!r}, id {number} ({name})"
+        return ""
+
     def meets(text: str) -> bool:
-        return any(number in special for number in subject.encode(text))
+        return bool(met(text))
 
     made = [
         before + token + after
         for token in subject.special_ids
         for before, after in (("", ""), ("a", "b"), ("a ", " b"), ("\n", "\n"), (token, ""))
     ]
-    found = hardest([*made, *trial.texts.values()], meets, trial.examples // 2)
+    found = trial.hardest(meets, trial.examples // 2, [*made, *trial.texts.values()])
     if found is None:
         return holds(
             f"{len(made)} texts that hold special tokens, and {len(trial.texts)} others, are text",
             compared=len(made) + len(trial.texts),
         )
     failing, text = found
-    number = next(n for n in subject.encode(text) if n in special)
     return broken(
-        f"the text {shown(text)} is encoded with {special[number]!r}, id {number}",
+        f"the text {shown(text)} is {met(text)}",
         component="matching of added tokens in user text (special tokens)",
         failed=len(failing),
     )

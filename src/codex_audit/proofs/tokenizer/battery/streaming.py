@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.normalization import canonical
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
-from codex_audit.proofs.tokenizer.search import hardest, shown
+from codex_audit.proofs.tokenizer.search import shown
 from codex_audit.proofs.tokenizer.subject import LacksError, Subject
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def judge(trial: Trial) -> Found:
     """By the subject's own streaming decoder, or else by the usual window over `decode`."""
     subject = trial.subject
     try:
-        list(subject.stream(subject.encode("a b")))
+        list(subject.stream(subject.encode(trial.plain)))
     except LacksError:
         way, stream = "a window over decode()", _window(subject)
     else:
@@ -35,7 +35,7 @@ def judge(trial: Trial) -> Found:
             return False  # that no one can tell from a character that has not ended
         return _counts(joined(text), trial) != _counts(whole, trial)
 
-    found = hardest(trial.texts.values(), fails, trial.examples // 2)
+    found = trial.hardest(fails, trial.examples // 2)
     if found is None:
         return holds(f"by {way}, {len(trial.texts)} texts are the same token by token as whole")
     failing, text = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds, one_line
 from codex_audit.proofs.tokenizer.search import shown
 
 _THREADS = 4
@@ -20,6 +20,14 @@ def judge(trial: Trial) -> Found:
     decoded = {text: subject.decode(ids) for text, ids in expected.items()}
 
     def work(number: int) -> str:
+        try:
+            return compared(number)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - alone none raised
+            return f"a call raises {type(error).__name__}: {one_line(str(error), 100)}"
+
+    def compared(number: int) -> str:
         order = texts[number * 5 :] + texts[: number * 5]
         for text in order if number % 2 else order[::-1]:
             ids = subject.encode(text)

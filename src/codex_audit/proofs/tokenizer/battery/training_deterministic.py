@@ -9,8 +9,8 @@ from codex_audit.proofs.tokenizer.texts import CORPUS
 
 
 def judge(trial: Trial) -> Found:
-    """Two trainings in one process: ids of every text, and the vocabulary where it is listed."""
-    first, second = (trial.subject.train(CORPUS) for _ in range(2))
+    """Twice in one process and once in another: ids, and the vocabulary where it is listed."""
+    first, second = (trial.subject.train(trial.domain or CORPUS) for _ in range(2))
     failing = [t for t in trial.texts.values() if first.encode(t) != second.encode(t)]
     if failing:
         text = min(failing, key=len)
@@ -24,6 +24,18 @@ def judge(trial: Trial) -> Found:
         same = sorted(map(str, first.vocabulary())) == sorted(map(str, second.vocabulary()))
     except LacksError:
         same = True
+    if trial.trained is not None:
+        other = [n for n, t in trial.texts.items() if first.encode(t) != trial.trained.get(n)]
+        if other:
+            name = min(other, key=lambda name: len(trial.texts[name]))
+            return broken(
+                f"trained in a process with another hash seed, {len(other)} texts have other ids; "
+                f"shortest: {shown(trial.texts[name])} is "
+                f"{first.encode(trial.texts[name])[:16]} here and "
+                f"{(trial.trained.get(name) or [])[:16]} there",
+                component="training of the vocabulary (an order of ties that a set or hash gives)",
+                failed=len(other),
+            )
     if not same:
         return broken(
             "trained twice, the vocabularies differ",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
+from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds, one_line
 from codex_audit.proofs.tokenizer.search import shown
 from codex_audit.proofs.tokenizer.texts import BYTES
 
@@ -15,8 +15,22 @@ def judge(trial: Trial) -> Found:
     characters = sorted(set("".join(trial.texts.values()) + BYTES))
     unknown: list[str] = []
     neighbours = _known(trial, "a") and _known(trial, "b")
+    control = set(subject.special_ids.values()) - {subject.unknown_id}
+    refused = 0
     for character in characters:
-        ids = subject.encode(character)
+        try:
+            ids = subject.encode(character)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic is no `Exception`
+            if trial.domain and isinstance(error, Exception):
+                refused += 1  # a text outside of the domain
+                continue
+            return broken(
+                f"{shown(character)} raises {type(error).__name__}: {one_line(str(error), 100)}; "
+                "it is not marked as unknown",
+                component="vocabulary: byte fallback, or handling of unknown text (unk_token)",
+            )
         if subject.unknown_id is not None and subject.unknown_id in ids:
             unknown.append(character)
             around = subject.decode(subject.encode(f"a {character} b")).casefold()
@@ -26,9 +40,10 @@ def judge(trial: Trial) -> Found:
                     f"{shown(f'a {character} b')} becomes {shown(around)}",
                     component="handling of unknown text (unk_token)",
                 )
-        elif not ids and _visible(character):
+        elif control.issuperset(ids) and _visible(character):
+            has = f"the control id {ids[0]} alone" if ids else "no ids"
             return broken(
-                f"{shown(character)} has no ids and is not marked as unknown: it vanishes",
+                f"{shown(character)} has {has} and is not marked as unknown: it vanishes",
                 component="vocabulary: byte fallback, or handling of unknown text (unk_token)",
             )
     if unknown and subject.covers_all:
@@ -41,12 +56,17 @@ def judge(trial: Trial) -> Found:
     told = f"{len(unknown)} of {len(characters)} characters are unknown"
     if unknown:
         told += f", {shown(unknown[0])} first; they are marked with id {subject.unknown_id}"
+    if refused:
+        told += f"; {refused} outside of the domain are refused"
     return holds(told, unknown=len(unknown), compared=len(characters))
 
 
 def _known(trial: Trial, text: str) -> bool:
     subject = trial.subject
-    ids = subject.encode(text)
+    try:
+        ids = subject.encode(text)
+    except Exception:  # noqa: BLE001 - then it is outside of the domain
+        return False
     return subject.unknown_id not in ids and text in subject.decode(ids).casefold()
 
 
@@ -65,4 +85,5 @@ PROOF = TokenizerProof(
     ),
     remedy="Train over bytes, with all 256 in the alphabet, or set the unknown token.",
     judge=judge,
+    of_any=True,
 )

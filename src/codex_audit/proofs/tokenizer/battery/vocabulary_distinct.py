@@ -45,4 +45,5 @@ PROOF = TokenizerProof(
     catches=("a vocabulary file with a repeated line", "added tokens numbered from a wrong start"),
     remedy="Number tokens once, and added ones after the last.",
     judge=judge,
+    of_any=True,
 )
