@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch.optim import Optimizer
 
@@ -34,6 +34,22 @@ class Named:
         """Name parameters after `model`, which may never be called as a whole."""
         if not any(model is known for known in self.models):
             self.models.insert(0, model)
+
+    def renew(self, models: Sequence[nn.Module]) -> None:
+        """The subject's models are these now: loading may have made them anew.
+
+        The others, and optimizers of their parameters, are not trained any more.
+        """
+        gc.collect()  # optimizers and their schedules refer to each other
+        if all(any(model is known for known in self.models) for model in models):
+            return
+        own = {id(p) for model in models for p in model.parameters()}
+        gone = {id(p) for known in self.models for p in known.parameters()} - own
+        for optimizer in self.optimizers():
+            if any(id(p) in gone for group in optimizer.param_groups for p in group["params"]):
+                del self._numbers[optimizer]
+        self.models = list(models)
+        self._looked_for = 0
 
     def meet(self, module: nn.Module) -> None:
         """A module is called; before the first of them all that are trained are looked for."""

@@ -38,7 +38,7 @@ from codex_audit.proofs.trainer.named import Named
 from codex_audit.proofs.trainer.trace import Line, Micro, Names, State, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from codex_audit.proofs.trainer.runs import Faults
@@ -103,6 +103,10 @@ class Recorder:
     def know(self, model: nn.Module) -> None:
         """Name parameters after `model`, which may never be called as a whole."""
         self._named.know(model)
+
+    def know_anew(self, models: Sequence[nn.Module]) -> None:
+        """Name parameters after these from now on, which loading may have made anew."""
+        self._named.renew(models)
 
     def state(self) -> State:
         """The subject as it is now."""

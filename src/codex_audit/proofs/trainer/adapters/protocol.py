@@ -64,6 +64,7 @@ class _Driver:
         subject, session = self._subject, self._session
         if session.source is not None:
             subject.load(session.source)
+            session.recorder.know_anew(self.models())
             session.has_loaded()
         losses: list[float] = []
         done = session.run.source_step or 0
