@@ -359,3 +359,18 @@ class HalfPrecision(Plain):
     def __init__(self, seed, device, directory, *, accumulate=1, horizon=100):
         settings = {"accumulate": accumulate, "horizon": horizon, "precision": "fp16"}
         super().__init__(seed, device, directory, **settings)
+
+
+class MadeAnewOnLoad(Plain):
+    """Loading makes model, optimizer and schedule anew, as `from_pretrained` does."""
+
+    GOOD = "loading makes the model and its optimizer anew"
+
+    def restore(self, state):
+        self.former = self.model, self.optimizer  # alive, but not trained any more
+        self.called = self.model = self.make_model().to(self.device)
+        if self.ranks > 1:
+            self.called = self.wrap()
+        self.optimizer = self.make_optimizer()
+        self.schedule = self.make_schedule()
+        super().restore(state)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mutants.trainer.good_styles import RandomBlocks
-from mutants.trainer.plain import IGNORED, Plain
+from mutants.trainer.plain import IGNORED, Plain, collate
 
 
 def tokens_in(labels):
@@ -95,6 +96,21 @@ class ClearsEachMicroBatch(Plain):
     def backward(self, loss):
         self.optimizer.zero_grad()
         super().backward(loss)
+
+
+class ClearsBesideDrawnSeeds(ClearsEachMicroBatch):
+    """The same, without a setting for dropout, and each epoch's loader draws a seed for workers."""
+
+    CAUGHT_BY, NAMES = "accumulation_equals_large_batch", "zero_grad"
+    SOURCE = "Lightning 2.0.9, PR 18619"
+
+    def __init__(self, seed, device, directory, *, batch_size=2, accumulate=2):
+        super().__init__(
+            seed, device, directory, batch_size=batch_size, accumulate=accumulate, dropout=False
+        )
+
+    def loader(self, micros):
+        return DataLoader(self.data, batch_sampler=micros, collate_fn=collate)
 
 
 class StepsEachMicroBatch(Plain):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -193,6 +194,31 @@ class CountsItsOwnOnly(Plain):
         own.append(self.path(directory, self.step))
         while self.keep and len(own) > self.keep:
             own.pop(0).unlink()
+
+
+class PrunesWhereItCameFrom(Plain):
+    """What it saved is kept in mind by name, also by a run that resumes it in another place."""
+
+    CAUGHT_BY, NAMES = "retention", ("of the directory that it resumed from is deleted",)
+    SOURCE = "Lightning 2.0.9, PR 18750"
+
+    saved = ()
+
+    def save(self, directory):
+        self.saved = [*self.saved, str(self.path(directory, self.step).resolve())]
+        super().save(directory)
+
+    def prune(self, directory):
+        del directory
+        for name in self.saved[: -self.keep] if self.keep else []:
+            Path(name).unlink(missing_ok=True)
+
+    def collect(self):
+        return {**super().collect(), "saved": self.saved}
+
+    def restore(self, state):
+        self.saved = state.pop("saved")
+        super().restore(state)
 
 
 class ClearsWhatItFinds(Plain):

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trace import Step, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
-# (micro-batches, samples of each): one of them seldom divides an epoch.
-DIVISIONS = ((4, 1), (3, 2))
+# (micro-batches, samples of each).
+_SINGLE = (4, 1)
+_PAIRS = ((3, 2), (4, 2), (5, 2))  # the first that leaves a shorter window at an epoch's end
 _NO_CLIP = 1e6
 _STEPS = 8
 _EQUAL = 2e-5
@@ -76,30 +77,47 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     }
     known = {name: value for name, value in calm.items() if name in trial.subject.knobs}
     found = {}
-    for k, b in DIVISIONS:
+    for k, b in _divisions(trial):
         base = trial.run(until=_until(trial, k * b), faults=Faults(still=True))
         found[f"{k}x{b}"] = base.with_knobs(**known, accumulate=k, batch_size=b)
         found[f"1x{k * b}"] = base.with_knobs(**known, accumulate=1, batch_size=k * b)
     return found
 
 
+def _divisions(trial: Trial) -> tuple[tuple[int, int], ...]:
+    rows = _rows(trial)
+    uneven = (pair for pair in _PAIRS if rows % (pair[0] * pair[1]))
+    return _SINGLE, next(uneven, _PAIRS[0])
+
+
+def _rows(trial: Trial) -> int:
+    """Samples of an epoch; 0 where that is not known."""
+    steps = trial.straight.trace.steps
+    rows = [row for step in steps[: trial.epoch or len(steps)] for row in step.indices or ()]
+    if trial.epoch is None and len(set(rows)) < len(rows):
+        return max(rows) + 1  # an epoch has ended, though not between two steps
+    return len(rows) if trial.epoch is not None else 0
+
+
 def _until(trial: Trial, samples: int) -> int:
     """Steps until the next epoch has begun, if that is known and is soon."""
-    steps = trial.straight.trace.steps[: trial.epoch or 0]
-    rows = sum(len(step.indices or ()) for step in steps)
+    rows = _rows(trial)
     return min(trial.steps, -(-rows // samples) + 2 if rows else _STEPS)
 
 
 def pairs(results: Mapping[str, Result]) -> list[tuple[int, int, Result, Result]]:
     """Micro-batches, samples of each, the run so divided, and the one that is not."""
-    return [(k, b, results[f"{k}x{b}"], results[f"1x{k * b}"]) for k, b in DIVISIONS]
+    found = []
+    for k, b in (_SINGLE, *_PAIRS):
+        if f"{k}x{b}" in results:
+            found.append((k, b, results[f"{k}x{b}"], results[f"1x{k * b}"]))
+    return found
 
 
 def why_not(trial: Trial, results: Mapping[str, Result]) -> Skip | Broken | None:
     """Why the runs cannot be compared, if so."""
-    for k, b in DIVISIONS:
-        for times, rows in ((k, b), (1, k * b)):
-            result = results[f"{times}x{rows}"]
+    for k, b, many, one in pairs(results):
+        for times, rows, result in ((k, b, many), (1, k * b, one)):
             if not result.completed:
                 return trial.unjudged(f"accumulate={times} and batch_size={rows}", result)
     return None
@@ -259,6 +277,16 @@ def _uneven(found: Likeness, a: Step, b: Step) -> str:
 
 
 def _draws(trace: Trace) -> bool:
-    """Whether a global generator moves from step to step though dropout is still."""
-    states = [step.after.rng for step in trace.steps]
+    """Whether a global generator moves from step to step though dropout is still.
+
+    Only until a sample comes again: with each epoch a `DataLoader` draws a seed for its workers,
+    which nothing that the model is given depends on where there are none.
+    """
+    states, seen = [], set[int]()
+    for step in trace.steps:
+        rows = step.indices or ()
+        if seen.intersection(rows):
+            break
+        seen.update(rows)
+        states.append(step.after.rng)
     return any(a != b for a, b in pairwise(states))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import math
 import struct
@@ -126,7 +127,7 @@ def flat_bytes(tensor: Tensor) -> tuple[Tensor, bytes]:
     if flat.layout is not torch.strided:
         flat = flat.to_dense()
     flat = flat.cpu().contiguous().reshape(-1)
-    return flat, flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    return flat, raw_bytes(flat) if flat.numel() else b""
 
 
 def difference(
@@ -192,3 +193,8 @@ def _ordered(dtype: str, data: bytes) -> list[int]:
     code, width = _INTEGERS[dtype]
     sign = 1 << (width - 1)
     return [-(bits - sign) if bits & sign else bits for bits in array(code, data)]
+
+
+def raw_bytes(flat: Tensor) -> bytes:
+    """The memory of a dense tensor of the CPU; torch works without NumPy, its `numpy()` not."""
+    return ctypes.string_at(flat.data_ptr(), flat.numel() * flat.element_size())

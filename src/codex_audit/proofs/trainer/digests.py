@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
-from codex_audit.proofs.trainer.bits import flat_bytes
+from codex_audit.proofs.trainer.bits import flat_bytes, raw_bytes
 
 
 def digest(tensor: Tensor) -> str:
@@ -28,10 +28,10 @@ def rng_digests() -> dict[str, str]:
     if numpy is not None:
         name, keys, *rest = numpy.random.get_state()
         states["numpy"] = repr((name, keys.tobytes(), rest)).encode()
-    states["torch"] = torch.get_rng_state().numpy().tobytes()
+    states["torch"] = raw_bytes(torch.get_rng_state())
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         for device in range(torch.cuda.device_count()):
-            states[f"cuda:{device}"] = torch.cuda.get_rng_state(device).numpy().tobytes()
+            states[f"cuda:{device}"] = raw_bytes(torch.cuda.get_rng_state(device))
     return {stream: hashlib.sha256(state).hexdigest()[:16] for stream, state in states.items()}
 
 

@@ -16,6 +16,7 @@ from codex_audit.proofs.trainer.trace import State, Trace, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from codex_audit.proofs.children import Children
 
@@ -42,6 +43,7 @@ class Executor:
         self._names: dict[Run, str] = {}
         self._turns: dict[Run, int] = {}
         self._failed_at: dict[Run, float] = {}
+        self._lay: dict[Run, dict[Path, Path]] = {}
 
     def make(self, runs: Iterable[Run]) -> None:
         """Make those runs that have not been made, and whatever they resume from.
@@ -120,6 +122,8 @@ class Executor:
             came_from = scratch / self._names[run.source]
             shutil.copytree(came_from, copy, symlinks=True, dirs_exist_ok=True)
             spec["source"] = str(copy)
+            if not run.onward:
+                self._lay[run] = _lying(came_from) | _lying(copy)
         port = _free_port() if run.ranks > 1 else 0
         for rank, own in enumerate(self._ranks(run)):
             environment = _of_rank(rank, run.ranks, port) if run.ranks > 1 else {}
@@ -151,6 +155,7 @@ class Executor:
             loaded=_state(report.get("loaded")),
             final=_state(report.get("final")),
             files=msgspec.convert(report.get("files", []), tuple[File, ...]),
+            gone=_gone(self._lay.get(run, {})),
             saves=msgspec.convert(report.get("saves", []), tuple[Save, ...]),
             evaluations=msgspec.convert(report.get("evaluations", []), tuple[Evaluation, ...]),
             directory=str(directory),
@@ -172,6 +177,16 @@ def _ordered(trace: Trace, told: Mapping[str, list[int]] | None, run: Run) -> Tr
         for step in trace.steps
     )
     return msgspec.structs.replace(trace, steps=tuple(steps))
+
+
+def _lying(directory: Path) -> dict[Path, Path]:
+    """The files below a directory -> as told from there."""
+    found = (path for path in directory.rglob("*") if path.is_file())
+    return {path: path.relative_to(directory) for path in found}
+
+
+def _gone(lay: Mapping[Path, Path]) -> tuple[str, ...]:
+    return tuple(sorted({told.as_posix() for path, told in lay.items() if not path.exists()}))
 
 
 def _state(told: Mapping[str, Any] | None) -> State | None:

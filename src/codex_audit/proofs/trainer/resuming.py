@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.proofs.trainer.bisect import Divergence, diverge
-from codex_audit.proofs.trainer.pairs import Pair
+from codex_audit.proofs.trainer.pairs import BATCH, MICROS, Pair
 from codex_audit.proofs.trainer.runs import Faults, Result
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "interrupted"
 _PAST = 2
+_OTHER_DATA = (
+    "the data begins anew when training goes on after a stop, or saving moves the sampler or its"
+    " generator; keep the position between stops"
+)
 _KILLED = -int(signal.SIGKILL)
 
 
@@ -92,9 +96,11 @@ def drifted(trial: Trial, results: Mapping[str, Result]) -> str:
     found = diverge(Pair(made, trace, streams=trial.streams))
     if found is None:
         return ""
-    saved = any(point == found.step - 1 for point in points(trial))
-    why = "saving changes the run" if saved else "the run is not repeatable"
-    return f"{why} even before the kill: {found}"
+    if not any(point == found.step - 1 for point in points(trial)):
+        return f"the run is not repeatable even before the kill: {found}"
+    if found.components & {BATCH, MICROS}:
+        found = msgspec.structs.replace(found, cause=_OTHER_DATA)
+    return f"stopping to save changes the run even before the kill: {found}"
 
 
 def reference(trial: Trial, results: Mapping[str, Result], point: int) -> tuple[Trace, Step]:

@@ -162,6 +162,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         loaded: the subject right after it loaded, where loading is a call of its own.
         final: the subject at the run's own end.
         files: what lay in the directory that it resumed from.
+        gone: files that lay there, or in the directory that this is a copy of, and are deleted.
         saves: those that returned.
         evaluations: of those asked for.
         directory: where its checkpoints are.
@@ -179,6 +180,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     loaded: State | None = None
     final: State | None = None
     files: tuple[File, ...] = ()
+    gone: tuple[str, ...] = ()
     saves: tuple[Save, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     directory: str = ""

@@ -99,3 +99,16 @@ def test_digests_tell_generators_apart_and_leave_no_trace() -> None:
         moved = rng_digests()
         assert [name for name in moved if moved[name] != digests[name]] == [stream]
         digests = moved
+
+
+def test_bits_and_generators_are_read_without_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rng_digests()["torch"], taken(tmp_path / "one", {"w": torch.ones(3)})[0]["w"].sha256
+
+    def unavailable(_: torch.Tensor) -> None:
+        raise RuntimeError("Numpy is not available")
+
+    monkeypatch.setattr(torch.Tensor, "numpy", unavailable)
+    found = taken(tmp_path / "other", {"w": torch.ones(3)})[0]["w"].sha256
+    assert (rng_digests()["torch"], found) == whole

@@ -143,15 +143,18 @@ def _kept(package: Any) -> Any:
 
 
 def _keeper(package: Any, session: Session, callbacks: Iterable[Any]) -> Any:
-    """The factory's own ModelCheckpoint, or the library's, keeping the newest few."""
-    kind = _kept(package)
+    """The factory's own ModelCheckpoint, or the library's, keeping the newest few.
+
+    One alone needs no monitor: the library keeps the newest by default, in code of its own.
+    """
+    kind, keep = _kept(package), session.knobs["keep"]
     ours = kind(
         dirpath=session.spelled(session.place(0)),
         filename="{step}",
         every_n_train_steps=1,
-        monitor="step",
+        monitor=None if keep == 1 else "step",
         mode="max",
-        save_top_k=session.knobs["keep"],
+        save_top_k=keep,
     )
     own = next((each for each in callbacks if isinstance(each, kind)), None)
     if own is None:
@@ -282,8 +285,12 @@ class _Asking:
     def keep_by(self, keeper: Any) -> None:
         """Let a ModelCheckpoint save and delete, only when it is asked to."""
         self._keep, load = keeper.on_train_batch_end, keeper.load_state_dict
-        # A trial resumes in a copy of the directory; what lies there is still the callback's own.
-        keeper.load_state_dict = lambda told: load(_moved(told, told["dirpath"], keeper.dirpath))
+        # A trial resumes from a copy of the directory; the files that it names lie there now.
+        session = self._session
+        place = keeper.dirpath.rstrip("/")
+        if session.source is not None and not session.run.onward:
+            place = str(session.source.resolve())
+        keeper.load_state_dict = lambda told: load(_moved(told, told["dirpath"].rstrip("/"), place))
         for hook in ("on_train_batch_end", "on_train_epoch_end", "on_validation_end"):
             setattr(keeper, hook, lambda *_: None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer import accumulating
-from codex_audit.proofs.trainer.accumulating import DIVISIONS, runs
+from codex_audit.proofs.trainer.accumulating import runs
 from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare the gradients that the optimizer was given, up to a window that is too short."""
     compared, apart = 0, 0.0
-    skips = []
+    divisions, skips = [], []
     why = accumulating.why_not(trial, results)
     if why is not None:
         return why
@@ -37,13 +37,14 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
                 measured={"first_bad_step": wrong.step, "ratio": round(wrong.ratio, 6)},
             )
         compared += told.steps
+        divisions.append(f"{k} x {b}")
         apart = max(apart, told.apart)
     if not compared:
         return skips[0] if skips else Skip("no step of both divisions had the same samples")
     return Seen(
         good=True,
         summary=(
-            f"in {compared} steps {' and '.join(f'{k} x {b}' for k, b in DIVISIONS)} samples give"
+            f"in {compared} steps {' and '.join(divisions)} samples give"
             f" the gradient of one batch (first steps apart by {apart:.1g} of its length)"
         ),
         measured={"steps_compared": compared, "apart": apart},

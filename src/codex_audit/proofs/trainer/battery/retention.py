@@ -29,6 +29,7 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     asked = {"kept": kept, "onward": onward, "last": _resumed(trial, onward)}
     if "keep" in trial.subject.knobs:
         one = _run(trial, saves, _keeping(trial, 1))
+        asked["elsewhere"] = _elsewhere(trial, one)
         broken = _onward(trial, one, break_save=(1, 0))
         asked |= {"one": one, "broken": broken, "after broken": _resumed(trial, broken)}
     if {"keep", "keep_best"} <= trial.subject.knobs and "evaluate" in trial.subject.abilities:
@@ -71,6 +72,13 @@ def _onward(trial: Trial, source: Run, break_save: tuple[int, int] | None = None
     return run.with_knobs(**dict(source.knobs))
 
 
+def _elsewhere(trial: Trial, source: Run) -> Run:
+    """Resumes, and saves into a directory of its own."""
+    until = source.until + _FURTHER
+    run = trial.run(source=source, saves=(until,), until=until, apart=False, relative=True)
+    return run.with_knobs(**dict(source.knobs))
+
+
 def _resumed(trial: Trial, source: Run) -> Run:
     run = trial.run(source=source, until=source.until + 1, relative=True)
     return run.with_knobs(**dict(source.knobs))
@@ -94,6 +102,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     measured: Measured = {"saves": len(saves)}
     problem = (
         _newest(trial, results["onward"], saves, begun)
+        or _others(results)
         or _count(trial, results, saves, states, measured)
         or _going_on(results, states, saves, measured)
         or _only_one(results, saves)
@@ -194,6 +203,18 @@ def _going_on(
     return ""
 
 
+def _others(results: Mapping[str, Result]) -> str:
+    """Whether a run that saves in its own directory leaves the one that it resumed from alone."""
+    if "elsewhere" not in results or not results["elsewhere"].gone:
+        return ""
+    gone = results["elsewhere"].gone
+    more = f" and {len(gone) - 1} more files" if len(gone) > 1 else ""
+    return (
+        f"resumed with keep=1 from another directory and saved in its own, `{gone[0]}`{more} of the"
+        " directory that it resumed from is deleted; prune only what lies in the run's own"
+    )
+
+
 def _only_one(results: Mapping[str, Result], saves: tuple[int, ...]) -> str:
     """Whether a kill in the first save of a resumed run leaves the one that it resumed from."""
     if "one" not in results or not results["one"].completed or results["broken"].exit_code >= 0:
@@ -285,9 +306,11 @@ PROOF = TrainerProof(
         "transformers 4.31.0 with `save_total_limit=1` and `./out/` deletes every checkpoint",
         "names sorted as texts: step 9 after step 10",
         "pruning before the new checkpoint is whole",
+        "Lightning 2.0.9 deletes the checkpoint that it resumed from, in another run's directory",
     ),
     remedy="prune after the new one is whole, by number, and never the last, nor the best",
     runs=runs,
     judge=judge,
+    spared=frozenset({"elsewhere"}),
     order=22,
 )
