@@ -45,14 +45,21 @@ class Named:
             self.models.append(module)
 
     def renew(self, models: Sequence[nn.Module]) -> None:
-        """Look for the models and optimizers again: some may have been replaced."""
-        gone = [known for known in self.models if not any(known is model for model in models)]
-        if not gone:
+        """Look for the models and optimizers again: loading may have made them anew."""
+        if all(any(known is model for model in models) for known in self.models):
             return
         self.models = list(models)
         self._looked_for = 0
         gc.collect()  # optimizers that nobody holds any more
-        self._numbers = WeakKeyDictionary({o: n for n, o in enumerate(self._numbers)})
+        own = {id(p) for model in models for p in model.parameters() if p.requires_grad}
+        holds = {
+            optimizer: {id(p) for group in optimizer.param_groups for p in group["params"]}
+            for optimizer in self.optimizers()
+        }
+        kept = [optimizer for optimizer, held in holds.items() if held & own]
+        if not own <= set[int]().union(*(holds[optimizer] for optimizer in kept)):
+            kept = list(holds)  # an optimizer that goes on with parameters of no model is a fault
+        self._numbers = WeakKeyDictionary({o: n for n, o in enumerate(kept)})
 
     def untrained(self) -> Names:
         """Parameters that are frozen, left out, or of no module."""

@@ -49,4 +49,4 @@ def test_an_epoch_that_ends_inside_a_step_is_as_long_as_its_samples_say() -> Non
     found = accumulating.runs(trial(epochs(30, 4), None))
     assert not isinstance(found, Skip)
     assert "4x2" in found
-    assert found["4x2"].until == 5
+    assert found["4x2"].until == 6
