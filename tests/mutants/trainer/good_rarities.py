@@ -7,9 +7,10 @@ import random
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mutants.trainer.good_styles import numbers
+from mutants.trainer.good_styles import PlainLoop, numbers
 
 
 def put(path, state):
@@ -263,3 +264,27 @@ class WithoutState:
         state = torch.load(directory / "all.pt", weights_only=True)
         self.parameters, self.momentum, self.done = state[:3]
         torch.set_rng_state(state[3])
+
+
+class Recomputed(nn.Module):
+    """Computes its body anew in the backward pass, by passes within it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Dropout(0.05))
+        self.head = nn.Linear(12, 1)
+
+    def forward(self, inputs):
+        given = inputs.clone().requires_grad_()
+        return self.head(checkpoint(self.body, given, use_reentrant=True))
+
+
+class Recomputes(PlainLoop):
+    """As the tutorial's loop."""
+
+    GOOD = "a body that is computed anew in the backward pass (re-entrant checkpointing)"
+
+    def __init__(self, seed, device, directory):
+        super().__init__(seed, device, directory)
+        self.model = Recomputed()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.8)

@@ -235,6 +235,8 @@ class Recorder:
 
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            if self._backing:  # a part of a pass, made within it by checkpointing
+                return original(tensors, *args, **kwargs)
             self._drop_dead()
             self._turns.before_pass(first=not self._micros)
             if self._faults.own_gradients:
@@ -383,8 +385,6 @@ class Recorder:
         self._micros, self._before = [], None
         self._turns.give_up()
         self._put(Line(skipped=True))
-
-    # Bits
 
     def _write(self, tensors: Mapping[str, Tensor]) -> dict[str, Bits]:
         return self._bits.write(tensors)

@@ -132,7 +132,8 @@ def _touched(large: Trace) -> str:
         if not step.own or step.stale:  # older gradients on top are another proof's to tell
             continue
         own = Vector(step.own, large.file)
-        found = likeness(Vector(step.gradients, large.file), own, 1 / (step.scale or 1.0))
+        given = {name: bits for name, bits in step.gradients.items() if name in step.own}
+        found = likeness(Vector(given, large.file), own, 1 / (step.scale or 1.0))
         if found is not None and found.other and found.norm > 2 * found.other:
             return (
                 f"step {step.number}: with a limit of {_LARGE:g} the gradient grows from norm"

@@ -64,7 +64,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
 
 
 def _given(trace: Trace, step: Step, names: Collection[str] | None = None) -> Vector:
-    return Vector(_only(step.gradients, names), trace.file)
+    """What the optimizers were given, as far as it is known what they should have been given.
+
+    Of a parameter within a checkpoint that computes a part anew, the loss's graph knows nothing.
+    """
+    known = {*step.own, *step.stale}
+    return Vector(_only(_only(step.gradients, known), names), trace.file)
 
 
 def _own(trace: Trace, step: Step, names: Collection[str] | None = None) -> Vector:

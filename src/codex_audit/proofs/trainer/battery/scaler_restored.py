@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
+from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +28,13 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     return {"saves": source, "resumes": resumed.with_knobs(**knobs)}
 
 
-def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
+def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Compare the scaler at the first step after loading with the one that was saved."""
-    del trial
     source, resumed = results["saves"], results["resumes"]
-    if not source.completed or not source.saves:
-        return Skip(f"not judged: in fp16 the run {source.ending}")
+    if not source.completed:
+        return trial.unjudged("precision=fp16", source)
+    if not source.saves:
+        return Skip("not judged: in fp16 nothing is saved")
     save = source.saves[0]
     later = source.trace.steps[save.made :]
     if save.scaler is None or not later:
