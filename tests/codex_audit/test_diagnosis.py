@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from importlib.metadata import version
 from pathlib import Path
 
@@ -194,3 +195,17 @@ def test_of_an_exception() -> None:
     )
     assert "test_of_an_exception" in failure.traceback
     assert Failure.of(MemoryError()).message == "MemoryError"
+
+
+def test_a_text_that_is_parsed_at_run_time_is_no_source_file(tmp_path: Path) -> None:
+    with pytest.raises(SyntaxError) as caught:
+        ast.literal_eval("/out/run")
+    found = diagnose(Failure.of(caught.value), tmp_path)
+    assert found.cause == "syntax error"
+    assert "a text that is parsed" in found.diagnosis
+
+
+def test_a_source_file_that_does_not_compile_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SyntaxError) as caught:
+        compile("x = = 1\n", "train.py", "exec")
+    assert "`train.py` (line 1)" in diagnose(Failure.of(caught.value), tmp_path).diagnosis

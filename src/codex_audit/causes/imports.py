@@ -156,6 +156,13 @@ def syntax_error(failure: Failure, root: Path) -> Diagnosis | None:
     inner = failure.innermost()
     if inner.type not in {"SyntaxError", "IndentationError", "TabError"}:
         return None
+    parsed = re.findall(r'^ *File "([^"]+)", line \d+$', inner.traceback, re.MULTILINE)
+    if parsed and parsed[-1].startswith("<"):
+        return Diagnosis(
+            "syntax error",
+            "a text that is parsed as Python while the code runs is not valid Python",
+            "look at what is given to `eval` or `literal_eval` there; an argument may need quotes",
+        )
     place = re.search(r"\(([^()]+), line (\d+)\)", inner.message) or re.search(
         r"([\w./-]+\.pyi?):(?:(\d+):)?", inner.message
     )

@@ -133,7 +133,11 @@ def flat_bytes(tensor: Tensor) -> tuple[Tensor, bytes]:
 def difference(
     one: Mapping[str, Bits], file: str, other: Mapping[str, Bits], other_file: str
 ) -> TensorDifference | None:
-    """The first tensor, in the order of `one`, whose bits differ in `other`; None if none does."""
+    """The first tensor, in the order of `one`, whose bits differ in `other`; None if none does.
+
+    What a library names anew as it loads (`dense_1` for `dense`) is the same if its bits are.
+    """
+    other = _renamed(one, other)
     names = [*one, *(name for name in other if name not in one)]
     different = [
         name for name in names if name not in one or not one[name].same_as(other.get(name))
@@ -161,6 +165,21 @@ def difference(
         ulps = max(abs(a - b) for a, b in pairs)
         note += f", {ulps} ULP"
     return TensorDifference(name, count, note, distance, ulps)
+
+
+def _renamed(one: Mapping[str, Bits], other: Mapping[str, Bits]) -> Mapping[str, Bits]:
+    """`other` with the names of `one` for tensors that only their names tell apart."""
+    alone = [name for name in one if name not in other]
+    if not alone:
+        return other
+    free = {name: bits for name, bits in other.items() if name not in one}
+    found = dict(other)
+    for name in alone:
+        same = next((each for each, bits in free.items() if bits.same_as(one[name])), None)
+        if same is not None:
+            found[name] = found.pop(same)
+            del free[same]
+    return found
 
 
 def numbers_of(bits: Bits, file: str) -> list[float] | None:

@@ -112,3 +112,14 @@ def test_bits_and_generators_are_read_without_numpy(
     monkeypatch.setattr(torch.Tensor, "numpy", unavailable)
     found = taken(tmp_path / "other", {"w": torch.ones(3)})[0]["w"].sha256
     assert (rng_digests()["torch"], found) == whole
+
+
+def test_a_name_that_changes_is_no_difference_if_the_bits_do_not(tmp_path: Path) -> None:
+    weights, bias = torch.arange(4.0), torch.zeros(2)
+    one = taken(tmp_path / "one", {"dense/w": weights, "dense/b": bias})
+    same = taken(tmp_path / "same", {"dense_1/b": bias, "dense_1/w": weights})
+    lost = taken(tmp_path / "lost", {"dense_1/b": bias, "dense_1/w": weights + 1})
+    assert compared(one, same) is None
+    found = compared(one, lost)
+    assert found is not None
+    assert (found.name, found.count) == ("dense/w", 2)
