@@ -178,7 +178,7 @@ def test_a_tokenizer_of_certain_texts_is_judged_by_those(own: Path, tmp_path: Pa
     report, checks = trial(own, tmp_path / "some", domain="proteins.txt", **made)
     assert report.errors == ()
     assert {c.verdict for c in checks.values()} == {Verdict.PASS, Verdict.SKIP}
-    assert checks["round_trip"].summary.startswith("4 texts and ")
+    assert checks["round_trip"].summary.startswith("4 hard texts and 3 of the domain come back")
     assert "outside of the domain are refused" in checks["unknown_text"].summary
 
 

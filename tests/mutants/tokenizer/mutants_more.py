@@ -63,6 +63,13 @@ class StripsTags(_Rewrites):
     pattern, into = "</?[a-z]+>", ""
 
 
+@mutant("round_trip", "zero-width", "Python's utf-8-sig")
+class DropsTheMark(_Rewrites):
+    """A byte order mark at the start is dropped."""
+
+    pattern = "^\ufeff"
+
+
 @mutant("round_trip", "control tokens")
 class ShowsControlTokens(Points):
     """Decoding writes begin and end tokens out."""

@@ -79,6 +79,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
             text = self.subject.normalize(text)
         return canonical(text, self.normalization)
 
+    def beside(self, examples: int) -> str:
+        """How many texts were tried beside the hard ones, and whose they were."""
+        if self.domain:
+            return f"{len(search.drawn(self.domain, examples))} of the domain"
+        return f"{examples} of Hypothesis"
+
     @property
     def plain(self) -> str:
         """A text that gives no trouble."""

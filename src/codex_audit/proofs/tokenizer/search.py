@@ -36,12 +36,16 @@ def find(fails: Callable[[str], bool], examples: int, pool: Sequence[str] = ()) 
     `pool` of texts, those are tried, and no others.
     """
     if pool:
-        drawn = pool[:: max(1, len(pool) // max(1, examples))]
-        return min(filter(fails, drawn), key=len, default=None)
+        return min(filter(fails, drawn(pool, examples)), key=len, default=None)
     from hypothesis import strategies as st  # noqa: PLC0415 - heavy, and only needed in a trial
 
     pieces = st.one_of(st.sampled_from(FRAGMENTS), st.characters(exclude_categories=("Cs", "Cn")))
     return _search(st.lists(pieces, max_size=12).map("".join), fails, examples)
+
+
+def drawn(pool: Sequence[str], examples: int) -> Sequence[str]:
+    """The texts of a pool that are tried: all of few, and of many about as many as asked for."""
+    return pool[:: max(1, len(pool) // max(1, examples))]
 
 
 def smallest(texts: Iterable[str], fails: Callable[[str], bool], pool: Sequence[str] = ()) -> str:

@@ -59,6 +59,7 @@ HARD_TEXTS: dict[str, str] = {
     "camelCase, snake_case": "camelCase snake_case kebab-case SCREAMING_CASE x1y2 v1.2.3-rc.4",
     "spaces of other kinds": "a\u2003b\u3000c\u2028d\u2029e\x0bf\x0cg\x85h",
     "word marks of tokenizers": "a##b \u0120c \u010ad </w> @@ \u2581 <0x0A> <unk>",
+    "byte order mark": "\ufeffname,value\n",
     "only white space": " \n\t \n",
     "deep indentation": "if x:\n" + " " * 70 + "y\n" + "\t" * 12 + "z",
     "long runs": "sooooooo goooood!!!!!! ........ -------- ======== hahahaha",

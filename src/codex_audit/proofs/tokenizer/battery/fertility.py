@@ -13,11 +13,13 @@ def judge(trial: Trial) -> Found:
     subject = trial.subject
     measured: Measured = {}
     told = []
-    samples = SCRIPTS if not trial.domain else trial.texts
-    for script, text in samples.items():
-        count = len(subject.encode(text))
-        words = len(text.split()) if " " in text else 0
-        size = len(text.encode())
+    samples = {script: [text] for script, text in SCRIPTS.items()}
+    if trial.domain:
+        samples = {"the domain": list(trial.texts.values())}
+    for script, texts in samples.items():
+        count = sum(len(subject.encode(text)) for text in texts)
+        words = sum(len(text.split()) if " " in text else 0 for text in texts)
+        size = sum(len(text.encode()) for text in texts)
         per_byte = size / count if count else 0.0
         measured[f"{script}: bytes per token"] = round(per_byte, 2)
         if words > 1:

@@ -27,7 +27,7 @@ def judge(trial: Trial) -> Found:
     if found is None:
         return holds(
             f"{subject.kind} and {other.kind} agree on {len(trial.texts)} hard texts and "
-            f"{trial.examples} of Hypothesis"
+            f"{trial.beside(trial.examples)}"
         )
     failing, text = found
     return broken(

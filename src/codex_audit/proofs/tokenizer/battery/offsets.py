@@ -22,7 +22,7 @@ def judge(trial: Trial) -> Found:
 
     found = trial.hardest(fails, trial.examples)
     if found is None:
-        good = f"the tokens of {len(trial.texts)} hard texts and {trial.examples} of Hypothesis are"
+        good = f"the tokens of {len(trial.texts)} hard texts and {trial.beside(trial.examples)} are"
         return holds(f"{good} where their offsets say", compared=len(trial.texts))
     failing, text = found
     return broken(f"{shown(text)}: {_fault(trial, text)}", component="offsets", failed=len(failing))

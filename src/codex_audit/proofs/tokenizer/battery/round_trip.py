@@ -149,11 +149,8 @@ def _good(trial: Trial, apart: int) -> Found:
             component="vocabulary",
             compared=0,
         )
-    good = f"{count - apart} hard texts and {trial.examples} of Hypothesis come back as they were"
-    if trial.domain:
-        good = (
-            f"{count - apart} texts and {trial.examples} more of the domain come back as they were"
-        )
+    made = trial.beside(trial.examples)
+    good = f"{count - apart} hard texts and {made} come back as they were"
     if trial.normalization:
         good += f", up to the declared {', '.join(trial.normalization)}"
     if apart:
