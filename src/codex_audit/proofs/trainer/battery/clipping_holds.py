@@ -110,7 +110,7 @@ def _wrong(one: Trace, large: Trace, limit: float) -> str:
 
 def _begin_alike(one: Trace, large: Trace) -> bool:
     """Whether both runs had one and the same first loss: only then their gradients compare."""
-    return one.steps[0].loss == large.steps[0].loss
+    return one.steps[0].micros[0].loss == large.steps[0].micros[0].loss
 
 
 def _too_long(step: Step, free: Step, limit: float) -> str:
