@@ -112,14 +112,14 @@ class Recorder:
             return State()
         named = self._named
         parameters, buffers = named.parameters(), named.buffers()
-        modes = "".join("t" if m.training else "e" for root in named.models for m in root.modules())
+        modes = ("".join("te"[not m.training] for m in root.modules()) for root in named.models)
         return State(
             parameters=self._write(parameters),
             buffers=self._write(buffers),
             optimizer=self._write(named.optimizer_state(parameters)),
             extra=self._write(dict(self.extra())),
             rng=rng_digests(),
-            modes=hashlib.sha256(modes.encode()).hexdigest()[:16],
+            modes=" ".join(hashlib.sha256(each.encode()).hexdigest()[:16] for each in modes),
         )
 
     def gradients(self) -> dict[str, str]:

@@ -36,7 +36,11 @@ class Micro(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """A subject at one moment. `rng`: stream -> digest of the generator's state."""
+    """A subject at one moment.
+
+    `rng`: stream -> digest of the generator's state. `modes`: a digest of those of each model's
+    parts, in the order in which the models were met.
+    """
 
     parameters: Tensors = {}
     buffers: Tensors = {}

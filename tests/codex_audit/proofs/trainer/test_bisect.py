@@ -28,6 +28,7 @@ def state(number: int, **changes: Any) -> State:
         buffers=bits(f"b{number}"),
         optimizer=bits(f"o{number}"),
         rng={"torch": f"t{number}"},
+        modes="training",
     )
     return msgspec.structs.replace(base, **changes)
 
@@ -82,6 +83,13 @@ def test_another_batch_is_found_in_the_sequence(rows: tuple[int, ...], words: st
     # The other batch draws other numbers: the generator is not blamed.
     moved = state(SAVED, rng={"torch": "elsewhere"})
     assert "torch" not in cause(rows=rows, before=moved)
+
+
+def test_a_part_that_was_not_called_yet_is_no_other_mode() -> None:
+    later = state(SAVED, modes="training evaluation")
+    first = step(SAVED + 1, ORDER[SAVED], before=later)
+    other = Trace(steps=(first, *ONE.steps[SAVED + 1 :]))
+    assert diverge(Pair(ONE, other, SAVED, resumed=True)) is None
 
 
 def test_the_last_batch_repeated_is_told_from_a_restart() -> None:
