@@ -28,7 +28,7 @@ _DIRECTORIES = (
 _EXAMPLES = frozenset({"examples", "example"})
 _TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)\w*\.py$")
 _RUNS = re.compile(r"(?i)(run|main)(_\w+)?\.py$")
-_TEST_NAME = re.compile(r"(test_.*|.*[_-]test|conftest)\.py$")
+_TEST_NAME = re.compile(r"(test_.*|.*[_-]test(_utils?)?|conftest)\.py$")
 _COLLECTED = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 _CI_NAMES = frozenset(
     {".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", "Jenkinsfile", "appveyor.yml",
