@@ -187,6 +187,7 @@ def test_git_variables_of_the_caller_do_not_mislead(
     [
         ("src/pkg/model.py", "core"), ("train.py", "script"), ("scripts/run.py", "script"),
         ("test.py", "script"), ("tests/helpers.py", "test"), ("pkg/test_model.py", "test"),
+        ("pkg/bert_test_util.py", "test"),
         ("examples/demo.py", "example"), ("walk.ipynb", "example"), ("docs/conf.py", "docs"),
         (".github/workflows/ci.yml", "ci"), ("benchmarks/speed.py", "benchmark"),
         ("tests/fixtures/repo/test_x.py", "fixture"), ("semgrep_rules/python/x.py", "fixture"),
