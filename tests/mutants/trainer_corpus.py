@@ -174,7 +174,8 @@ def main() -> None:
             failed = [c.id for c in tried[entry].checks if c.verdict is Verdict.FAIL]
             sys.stdout.write(f"{entry.name}: {', '.join(failed) or 'none fails'}\n")
             sys.stdout.flush()
-    Path(sys.argv[1]).write_text(table(tried), encoding="utf-8")
+    page = table(tried).replace(f"{scratch}/", "")  # which is another directory each time
+    Path(sys.argv[1]).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
