@@ -137,6 +137,7 @@ def main() -> int:
         schedule=settings.schedule.build(settings.steps),
         evaluation=DataLoader(blocks["validation"], settings.batch_size),
         store=CheckpointStore(output / "checkpoints", metric="eval_loss", attach=attach),
+        gate=settings.gate.build(),
         run_config=run.values,
     )
     predict = language_model(model, tokenizer, context=settings.context)

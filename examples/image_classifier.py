@@ -137,6 +137,7 @@ def main() -> int:
         schedule=settings.schedule.build(settings.steps),
         evaluation=DataLoader(parts["validation"], settings.batch_size),
         store=CheckpointStore(settings.output / "checkpoints", metric="eval_loss"),
+        gate=settings.gate.build(),
         run_config=run.values,
     )
     with watched(run, trainer) as tracker:

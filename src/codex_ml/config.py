@@ -22,7 +22,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 import yaml
@@ -349,4 +360,8 @@ def _shown(kind: Any) -> str:
         return _shown(get_args(kind)[0])
     if get_origin(kind) is Literal:
         return "|".join(map(str, get_args(kind)))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join("null" if one is NoneType else _shown(one) for one in get_args(kind))
+    if get_origin(kind) in (list, tuple):
+        return f"a list of {_shown(get_args(kind)[0])}"
     return kind.__name__ if isinstance(kind, type) else str(kind)

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import torch
 from msgspec import Meta
 
+from codex_ml.callbacks import EvaluationGate
 from codex_ml.evaluation import Threshold
 from codex_ml.registry import Registry
 from codex_ml.tracking import Kind  # noqa: TC001 - the schema reads annotations
@@ -82,6 +83,18 @@ class ScheduleConfig:
         return SCHEDULES.get(self.name)(self.warmup, self.total or steps)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateConfig:
+    """When evaluations that bring no lower loss end the run early."""
+
+    patience: AtLeastOne | None
+    min_delta: Annotated[float, Meta(ge=0)]
+
+    def build(self) -> EvaluationGate:
+        """The gate of the evaluation loss."""
+        return EvaluationGate(patience=self.patience, min_delta=self.min_delta)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Settings of a training run; what each means stands beside its default."""
@@ -97,6 +110,7 @@ class RunConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     trainer: TrainerConfig
+    gate: GateConfig
     report_every: AtLeastOne
     thresholds: tuple[str, ...]
 

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=RunConfig)
 
-FREE = ("output", "report_every", "resume", "steps", "thresholds", "trackers")
+FREE = (
+    "gate.min_delta", "gate.patience", "output", "report_every", "resume", "steps", "thresholds",
+    "trackers",
+)  # fmt: skip
 FREE_OF_TRAINER = ("trainer.evaluate_every", "trainer.save_every")
 _log = logging.getLogger(__name__)
 
@@ -92,7 +95,7 @@ def train(run: Config[R], trainer: Trainer[Any]) -> bool:
         trainer: with a store.
 
     Returns:
-        Whether it got there; if not, the log says how to go on.
+        Whether it got there, or its gate ended it; if not, the log says how to go on.
     """
     if run.settings.resume and trainer.store and trainer.store.paths():
         _log.info("resumed from %s", trainer.load().path)
@@ -106,10 +109,16 @@ def train(run: Config[R], trainer: Trainer[Any]) -> bool:
     trainer.on(Event.STEP, evaluate_the_last)
     if trainer.step == 0:
         trainer.evaluate()
-    trainer.train(steps)
-    if trainer.step < steps:
-        _log.warning("stopped at step %d; --resume continues", trainer.step)
-    return trainer.step >= steps
+    gate = trainer.gate
+    if gate is None or not gate.exhausted:  # one that was resumed may have come to its end before
+        trainer.train(steps)
+    if trainer.step >= steps:
+        return True
+    if gate and gate.exhausted:
+        _log.info("ended at step %d: none better since step %s", trainer.step, gate.best_step)
+        return True
+    _log.warning("stopped at step %d; --resume continues", trainer.step)
+    return False
 
 
 def judge(

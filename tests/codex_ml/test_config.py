@@ -23,6 +23,7 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True):
 class Optimizer:
     lr: Annotated[float, Meta(gt=0)] = 0.1
     betas: tuple[float, float] = (0.9, 0.99)
+    momentum: Annotated[float, Meta(le=1)] | None = None
 
     def __post_init__(self) -> None:
         if sum(self.betas) >= 2:
@@ -103,6 +104,8 @@ def test_text_is_read_as_its_key_asks(file: Path, key: str, text: str, value: ob
         ({"steps": "true"}, "command line: steps: Expected `int`, got `bool` (True); give int"),
         ({"optimizer.lr": "-1"}, "optimizer.lr: Expected `float` > 0.0 (-1); give float"),
         ({"optimizer.betas": "[1, x]"}, "optimizer.betas[1]: Expected `float`, got `str`"),
+        ({"optimizer.betas": "1"}, "Expected `array`, got `int` (1); give a list of float"),
+        ({"optimizer.momentum": "2"}, "Expected `float` <= 1.0 (2); give float or null"),
         ({"optimizer.betas": "[1, 1]"}, "command line: optimizer.betas: betas=(1.0, 1.0): their"),
         ({"precision": "fp8"}, "precision: Invalid enum value 'fp8' ('fp8'); give fp32|bf16"),
         ({"optimizer.lrr": "1"}, "optimizer.lrr: unknown key; did you mean 'optimizer.lr'"),

@@ -59,6 +59,7 @@ def trainer_of(run: Config[RunConfig]) -> Trainer[Any]:
         schedule=settings.schedule.build(settings.steps),
         evaluation=[[data.tensors[0]]],
         store=CheckpointStore(settings.output / "checkpoints", keep_last=None),
+        gate=settings.gate.build(),
         run_config=run.values,
     )
 
@@ -120,6 +121,20 @@ def test_a_run_that_is_stopped_says_so(
     assert not train(run, trainer)
     assert "stopped at step 2; --resume continues" in caplog.text
     assert go(configured(tmp_path / "run", resume="true")).step == 6
+
+
+def test_a_run_without_a_better_evaluation_ends_and_is_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    patient = {"trainer__evaluate_every": "1", "gate__patience": "2", "gate__min_delta": "1e9"}
+    ended = go(configured(tmp_path / "run", **patient))  # the first is the best, however little
+    assert ended.step == 3
+    assert "ended at step 3: none better since step 1" in caplog.text
+    assert "--resume continues" not in caplog.text
+    assert go(configured(tmp_path / "run", resume="true", **patient)).step == 3
+    patient["gate__patience"] = "null"
+    assert go(configured(tmp_path / "run", resume="true", **patient)).step == 6
 
 
 def test_what_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(
