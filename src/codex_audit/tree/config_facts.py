@@ -9,7 +9,7 @@ import tomllib
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from codex_audit.tree.facts import TEXT_LIMIT, Fact, Problem, collapse
+from codex_audit.tree.facts import Fact, Problem, collapse
 from codex_audit.tree.reading import text_lines
 from codex_audit.tree.yaml_nodes import documents
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONFIG_LIMIT = 512 * 1024
 _ALIAS_BUDGET = 10_000
 # A launch command names all settings of a run.
-_COMMAND = 4 * TEXT_LIMIT
+_COMMAND = 4000
 _YAML_DEPTH = 40
 _LONG_SPACE = re.compile(r"(?<=\S)[^\S\n]{50,}+")
 _RUN_KEYS = frozenset(

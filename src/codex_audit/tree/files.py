@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.records import LeftOut
+from codex_audit.tree.copies import copied_folders
 from codex_audit.tree.git import (
     GitRefusedError,
     IndexEntry,
@@ -104,6 +105,7 @@ class Tree:
         self._present = sorted(present, key=lambda file: file.path)
         self._by_path = {file.path: file for file in self._present}
         self._disk: dict[str, str] = {}
+        self._copies = copied_folders(self._by_path)
         audited = tuple(self._audited(_matcher(exclude)))
         home = training_home([(file.path, file.role) for file in audited])
         self.files: tuple[TreeFile, ...] = tuple(
@@ -286,6 +288,8 @@ class Tree:
         reason = directory_reason(parents)
         if reason:
             return reason
+        if self._copies and file.path.startswith(self._copies):
+            return "vendored"
         if self.listed_by == "walk" and any(part in BUILD_UNTRACKED for part in parents):
             return "build output"
         if file.path.endswith(GENERATED_SUFFIXES):

@@ -98,4 +98,4 @@ def test_a_launch_command_keeps_the_options_at_its_end() -> None:
     (launch,) = shell_lines("python train.py \\\n  " + " \\\n  ".join(options) + "\n", 1)
     assert launch.value.endswith("--option_39 39")
     (longest,) = shell_lines("python train.py " + "--x 1 " * 10_000 + "\n", 1)
-    assert len(longest.value) == 1200
+    assert len(longest.value) == 4000
