@@ -1,4 +1,4 @@
-"""The command line: scan, gate, report, explain. Modules are imported where they are used."""
+"""The command line: scan, gate, report, diff, explain. Modules are imported where they are used."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     """What is the user's to mend; imported only when something went wrong."""
     from codex_audit.capabilities.catalog import CatalogError  # noqa: PLC0415
     from codex_audit.gates.base import GateUsageError, UnknownGateError  # noqa: PLC0415
+    from codex_audit.report.diff import DiffError  # noqa: PLC0415
     from codex_audit.settings import SettingsError  # noqa: PLC0415
 
-    return SettingsError, CatalogError, GateUsageError, UnknownGateError
+    return SettingsError, CatalogError, DiffError, GateUsageError, UnknownGateError
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -150,6 +151,30 @@ def report(root: Path, out: Path | None, *, no_cache: bool) -> None:
     paths = write_report(document, out or home, home / "outcomes")
     click.echo(summary(document, paths).rstrip())
     raise SystemExit(0 if document.verdict is Overall.PASS else BAD)
+
+
+@main.command()
+@click.argument("old", type=ROOT)
+@click.argument("new", type=ROOT)
+@click.option("--json", "json_file", type=ROOT, help="Also write the changes as JSON to this file.")
+def diff(old: Path, new: Path, json_file: Path | None) -> None:
+    """Say what changed from the status document OLD to NEW, two JSON files, and by what.
+
+    Either is `status.json` of a report or what `scan --json` wrote. Exits 1 when something that
+    held no longer does.
+    """
+    from codex_audit.report.diff import Effect, compare, render  # noqa: PLC0415
+
+    difference = compare(old, new)
+    if json_file is not None:
+        import msgspec  # noqa: PLC0415
+
+        from codex_audit.outcome import write_atomically  # noqa: PLC0415
+
+        text = msgspec.json.format(msgspec.json.encode(difference), indent=2)
+        write_atomically(json_file, text + b"\n")
+    click.echo(render(difference).rstrip("\n"))
+    raise SystemExit(BAD if difference.of(Effect.WORSE) else 0)
 
 
 @main.command()

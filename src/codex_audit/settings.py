@@ -182,6 +182,23 @@ def load_settings(root: Path) -> Settings:
     return settings
 
 
+def declared(settings: Settings) -> dict[str, Any]:
+    """What differs from the defaults, by its key (`trainer.steps`); not what only names things."""
+    given, defaults = _flat(settings), _flat(Settings())
+    return {
+        key: value
+        for key, value in given.items()
+        if value != defaults[key] and key not in {"project", "asker"}
+    }
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(settings)
+    for name in ("trainer", "tokenizer"):
+        found |= {f"{name}.{key}": value for key, value in found.pop(name).items()}
+    return found
+
+
 def has_settings(root: Path) -> bool:
     """Whether `root/pyproject.toml` has a table `[tool.codex-audit]`.
 

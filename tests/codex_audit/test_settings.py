@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_audit.settings import SettingsError, load_settings
+from codex_audit.settings import SettingsError, declared, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,3 +78,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="UTF-8"):
         load_settings(tmp_path)
+
+
+def test_what_is_declared_is_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    text = '[tool.codex-audit]\nproject = "x"\ntimeout = 1800\nlint-paths = ["a"]\n'
+    write(tmp_path, text + "[tool.codex-audit.trainer]\nsteps = 8\n")
+    assert declared(load_settings(tmp_path)) == {"lint-paths": ("a",), "trainer.steps": 8}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from codex_audit.outcome import CapturedError, Check, Evidence, Finding, Provena
 from codex_audit.records import Capability, Kind, RepoMap, Reproducibility, Scan
 from codex_audit.report.divergence import Divergence
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class GateVerdict(StrEnum):
@@ -100,6 +101,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the audit says of one tree. `reason` explains the verdict in one line.
 
     `projects`: the static audit of each project that settings name, by its path in the tree.
+    `settings`: those that are not the defaults, by key; None in documents before schema 1.1.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -119,3 +121,4 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GateResult, ...]
     phases: tuple[Phase, ...]
     projects: dict[str, Scan] = {}
+    settings: dict[str, Any] | None = None

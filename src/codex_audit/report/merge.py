@@ -14,6 +14,7 @@ from codex_audit.report.printable import printable
 from codex_audit.report.proof import weigh
 from codex_audit.report.quick_wins import quick_wins
 from codex_audit.reproducibility import after_proofs
+from codex_audit.settings import declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,6 +75,7 @@ def merge(
         gates=gates,
         phases=phases(scan, gates, errors, None if outcomes_dir is None else reads),
         projects=inner,
+        settings=declared(settings),
     )
 
 
