@@ -1,4 +1,4 @@
-"""The command line: scan, gate, report, diff, explain. Modules are imported where they are used."""
+"""The command line: init, scan, gate, report, diff, explain; each imports what it uses."""
 
 from __future__ import annotations
 
@@ -74,7 +74,6 @@ def scan(
     path: Path, json_file: Path | None, format_name: str, fail_on: str, *, no_cache: bool
 ) -> None:
     """Audit the tree at PATH, a repository or a directory of one, without running any of it."""
-    from codex_audit.outcome import write_atomically  # noqa: PLC0415
     from codex_audit.projects import audited  # noqa: PLC0415
     from codex_audit.report.formats import find_format  # noqa: PLC0415
     from codex_audit.report.merge import merge  # noqa: PLC0415
@@ -85,7 +84,7 @@ def scan(
     found, projects = what.scan(_command(), cached=cached), what.projects(_command(), cached=cached)
     document = merge(found, None, what.settings, projects)
     if json_file is not None:
-        write_atomically(json_file, find_format("json").render(document).encode())
+        _write(json_file, find_format("json").render(document).encode())
     click.echo(find_format(format_name).render(document).rstrip("\n"))
     raise SystemExit(BAD if _fails(document, fail_on) else 0)
 
@@ -108,6 +107,26 @@ def _fails(document: StatusDocument, fail_on: str) -> bool:
         for one in capabilities
         for criterion in one.criteria.values()
     )
+
+
+@main.command("init")
+@click.argument("path", type=ROOT, default=".")
+def init_command(path: Path) -> None:
+    """Write a noxfile, settings and a CI workflow for the repository at PATH.
+
+    No file that is there is touched: what is to be added to it is printed.
+    """
+    from codex_audit.init import Done, init  # noqa: PLC0415
+
+    _directory(path)
+    parts = init(path)
+    for part in parts:
+        click.echo(f"{part.path}: {part.done}{f'; {part.note}' if part.note else ''}")
+        if part.text:
+            click.echo(f"\n{part.text.strip()}\n")
+    if all(part.done is Done.THERE for part in parts):
+        click.echo("There was nothing to do.")
+    click.echo("Now: `nox -s lint` for one gate, `nox -s audit` for all and the documents.")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -169,10 +188,8 @@ def diff(old: Path, new: Path, json_file: Path | None) -> None:
     if json_file is not None:
         import msgspec  # noqa: PLC0415
 
-        from codex_audit.outcome import write_atomically  # noqa: PLC0415
-
         text = msgspec.json.format(msgspec.json.encode(difference), indent=2)
-        write_atomically(json_file, text + b"\n")
+        _write(json_file, text + b"\n")
     click.echo(render(difference).rstrip("\n"))
     raise SystemExit(BAD if difference.of(Effect.WORSE) else 0)
 
@@ -215,6 +232,22 @@ def _directory(root: Path) -> None:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, but into a device or a pipe, which is not to be replaced.
+
+    So are the links to this process's own streams, such as `/dev/stdout`.
+    """
+    from codex_audit.outcome import write_atomically  # noqa: PLC0415
+
+    streams = {"/dev", "/dev/fd", "/proc/self/fd"}
+    own = path.is_symlink() and path.parent.as_posix() in streams
+    if own or path.is_char_device() or path.is_fifo():
+        with path.open("wb") as stream:
+            stream.write(data)
+    else:
+        write_atomically(path, data)
 
 
 def _command() -> str:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from codex_audit import __version__
 from codex_audit.gates.base import all_gates
+from codex_audit.installed import installed_from
 from codex_audit.settings import load_settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ EXTRAS = {
 def register(
     root: Path | None = None,
     *,
-    source: str = f"codex-audit=={__version__}",
+    source: str | None = None,
     project: Sequence[str] = ("-e", "."),
     requirements: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
@@ -50,11 +50,13 @@ def register(
 
     Args:
         root: the repository; the noxfile's directory, which nox makes current, by default.
-        source: the requirement that installs this package, without extras.
+        source: the requirement that installs this package, without extras; by default what it
+            was installed from beside nox.
         project: what installs the project, for the gates that run its code; empty for nothing.
         requirements: gate -> further requirements of its session.
     """
     settings = load_settings(root or Path.cwd())
+    source = source or installed_from()
     gates = all_gates()
     nox.options.default_venv_backend = "uv|virtualenv"
     nox.options.reuse_venv = "yes"

@@ -37,6 +37,20 @@ def test_scan_prints_the_document_and_writes_the_answers(
     assert set(clipping) >= {"answer", "proof", "evidence", "gap", "remedy"}
 
 
+def test_answers_go_into_a_pipe_or_a_stream_and_not_in_its_place(
+    make_repository: Make, tmp_path: Path
+) -> None:
+    root, pipe, got = make_repository({"a.py": "x = 1\n"}), tmp_path / "pipe", tmp_path / "got"
+    os.mkfifo(pipe)
+    with got.open("wb") as sink, subprocess.Popen(["cat", str(pipe)], stdout=sink):
+        assert run("scan", str(root), "--json", str(pipe)).returncode == 0
+    assert pipe.is_fifo()
+    assert json.loads(got.read_bytes())["project"] == "repository"
+    done = run("scan", str(root), "--json", "/proc/self/fd/1", "--format", "sarif")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith('{\n  "schema_version"')
+
+
 @pytest.mark.parametrize("name", ["json", "sarif"])
 def test_scan_prints_other_formats(make_repository: Make, name: str) -> None:
     done = run("scan", str(make_repository({"a.py": "x = 1\n"})), "--format", name)
