@@ -13,9 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.8"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -29,7 +32,9 @@ OUTCOMES = ROOT / ".audit" / "outcomes"
 LINKS = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in os.environ else {}
 
 
-def prepare(session: nox.Session, lock: str, *, torch: bool = False) -> None:
+def prepare(
+    session: nox.Session, lock: str, *, torch: bool = False, stdout: IO[str] | None = None
+) -> None:
     """Install `requirements/<lock>.txt` and this project, unless the environment holds just that.
 
     torch is a layer of its own, without hashes, so that a CPU or local wheel can satisfy it.
@@ -42,18 +47,31 @@ def prepare(session: nox.Session, lock: str, *, torch: bool = False) -> None:
         session.debug(f"{lock}: nothing to install")
         return
     stamp.unlink(missing_ok=True)
-    session.install("--require-hashes", "--no-deps", "-r", str(layers[0]))
+    install = partial(session.install, stdout=stdout, silent=False if stdout else None)
+    install("--require-hashes", "--no-deps", "-r", str(layers[0]))
     for layer in layers[1:]:
-        session.install("-r", str(layer), env=LINKS)
-    session.install("--no-build-isolation", "--no-deps", "-e", ".")
+        install("-r", str(layer), env=LINKS)
+    install("--no-build-isolation", "--no-deps", "-e", ".")
     stamp.write_text(wanted)
 
 
 def gate(session: nox.Session, *, torch: bool = False) -> None:
     """Run the gate that the session is named for; whatever happens, no old outcome stays."""
     name = session.name.split("-3.")[0]
+    OUTCOMES.mkdir(parents=True, exist_ok=True)
     (OUTCOMES / f"{name}.json").unlink(missing_ok=True)
-    prepare(session, name, torch=torch)
+    # The report says why a gate did not run by what its installation said.
+    said = OUTCOMES / f"{name}.not-installed.txt"
+    try:
+        with said.open("w+") as stream:
+            prepare(session, name, torch=torch, stdout=stream)
+    except CommandFailed:
+        sys.stderr.write(said.read_text())
+        raise
+    except BaseException:
+        said.unlink()
+        raise
+    said.unlink()
     session.run("codex-audit", "gate", name, *session.posargs)
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from codex_audit.causes import imports, processes, resources
+from codex_audit.causes import imports, installation, processes, resources
 from codex_audit.failure import Diagnosis, Failure
 from codex_audit.outcome import CapturedError
 
@@ -18,6 +18,7 @@ __all__ = ["MATCHERS", "Diagnosis", "Failure", "capture", "diagnose"]
 
 # The order decides: what names its cause exactly comes before what only looks like it.
 MATCHERS: tuple[Callable[[Failure, Path], Diagnosis | None], ...] = (
+    installation.not_installed,
     processes.usage,
     processes.tool_missing,
     processes.timeout,

@@ -13,17 +13,21 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from contextlib import contextmanager
+from importlib.metadata import distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import nox
+from nox.command import CommandFailed
 
 from codex_audit.gates.base import all_gates
 from codex_audit.installed import installed_from
+from codex_audit.report.outcomes import NOT_INSTALLED
 from codex_audit.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from codex_audit.gates.base import Gate
 
@@ -73,9 +77,13 @@ def _gate_session(
     extra, runs_code = EXTRAS.get(gate.name, ("", False))
 
     def session(session: nox.Session) -> None:
-        outcome = Path(load_settings(Path.cwd()).out, "outcomes", f"{gate.name}.json")
-        outcome.unlink(missing_ok=True)  # no old outcome stays where the installation fails
-        _install(session, _with_extra(source, extra), *(project if runs_code else ()), *further)
+        outcomes = Path(load_settings(Path.cwd()).out, "outcomes")
+        # No old outcome stays where the installation fails.
+        (outcomes / f"{gate.name}.json").unlink(missing_ok=True)
+        said = outcomes / f"{gate.name}{NOT_INSTALLED}"
+        with _kept_if_it_fails(said) as stream:
+            arguments = (*(project if runs_code else ()), *further)
+            _install(session, _with_extra(source, extra), *arguments, stdout=stream)
         session.run("codex-audit", "gate", gate.name, *session.posargs)
 
     session.__doc__ = f"{gate.title}."
@@ -85,7 +93,7 @@ def _gate_session(
 def _report_session(source: str) -> Callable[[nox.Session], None]:
     def session(session: nox.Session) -> None:
         """Merge the gates' outcomes with a static audit into one status document."""
-        _install(session, source)
+        _install(session, source, stdout=None)
         session.run("codex-audit", "report", *session.posargs)
 
     return session
@@ -110,22 +118,44 @@ def _audit(session: nox.Session) -> None:
     session.run(*inner, "-s", "audit-report", external=True)
 
 
-def _install(session: nox.Session, *arguments: str) -> None:
+@contextmanager
+def _kept_if_it_fails(path: Path) -> Iterator[IO[str]]:
+    """A file for what an installation says: shown and left for the report only where it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = path.open("w+", encoding="utf-8", errors="replace")
+    try:
+        with stream:
+            yield stream
+    except CommandFailed:
+        sys.stderr.write(path.read_text(encoding="utf-8", errors="replace"))
+        raise
+    except BaseException:
+        path.unlink()
+        raise
+    path.unlink()
+
+
+def _install(session: nox.Session, *arguments: str, stdout: IO[str] | None) -> None:
     """Install, unless the environment already holds just that: a second run needs no network."""
     if not session.virtualenv.is_sandboxed:
         return
     project = Path("pyproject.toml")
     contents = project.read_bytes() if project.is_file() else b""
-    wanted = hashlib.sha256("\0".join(arguments).encode() + contents).hexdigest()
+    # What was installed anew beside nox, perhaps under the same version, is installed anew here.
+    own = distribution("codex-audit").read_text("RECORD") or ""
+    wanted = hashlib.sha256("\0".join((*arguments, own)).encode() + contents).hexdigest()
     stamp = Path(session.virtualenv.location) / "codex-audit-installed"
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     stamp.unlink(missing_ok=True)
+    if session.venv_backend == "uv":
+        arguments = ("--reinstall-package", "codex-audit", *arguments)
     # uv does not read pip's variable, through which local wheels are found.
     links = (
         {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in os.environ else {}
     )
-    session.install(*arguments, env=links)
+    silent = None if stdout is None else False  # nox refuses both
+    session.install(*arguments, env=links, stdout=stdout, silent=silent)
     stamp.write_text(wanted)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from codex_audit.causes import imports, processes, resources
+from codex_audit.causes import imports, installation, processes, resources
+from codex_audit.causes.installation import installation_failure
 from codex_audit.diagnosis import MATCHERS, Failure, capture, diagnose
 from codex_audit.gates.runner import GateEndedError, GateTimeoutError
 from codex_audit.gates.tool import (
@@ -209,3 +210,53 @@ def test_a_source_file_that_does_not_compile_is_named(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError) as caught:
         compile("x = = 1\n", "train.py", "exec")
     assert "`train.py` (line 1)" in diagnose(Failure.of(caught.value), tmp_path).diagnosis
+
+
+UV = "Using Python 3.11.7 environment at: .nox/tests\n"
+UV_ABSENT = """error: No solution found when resolving dependencies
+  cause: Because kit-of-nobody was not found in the package registry and you require kit-of-nobody, we can conclude that your requirements are unsatisfiable.
+"""
+UV_CONFLICT = """  \u00d7 No solution found when resolving dependencies:
+  \u2570\u2500\u25b6 Because you require torch==1.0 and torch>2, we can conclude that your
+      requirements are unsatisfiable.
+"""
+UV_NETWORK = """error: Request failed after 3 retries in 11.5s
+  cause: Failed to fetch: http://127.0.0.1:9/simple/zope/
+"""
+UV_BUILD = """  \u00d7 Failed to build `kit @ file:///kit`
+  \u251c\u2500\u25b6 The build backend returned an error
+"""
+PIP_ABSENT = """Looking in links: wheels
+ERROR: Could not find a version that satisfies the requirement kit-of-nobody (from versions: none)
+ERROR: No matching distribution found for kit-of-nobody
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "cause", "word", "starts"),
+    [
+        (UV + UV_ABSENT, "environment not installed", "not to be had", "error: No solution"),
+        (UV + UV_CONFLICT, "environment not installed", "cannot be met", "No solution found"),
+        (UV + UV_NETWORK, "network refused", "no connection", "error: Request failed"),
+        (UV + UV_BUILD, "environment not installed", "cannot be built", "Failed to build"),
+        (PIP_ABSENT, "environment not installed", "not to be had", "ERROR: Could not find"),
+        ("a\nb\nc\nd\n", "environment not installed", "no known cause", "b c d"),
+        ("", "environment not installed", "no known cause", "the installer said nothing"),
+        ("error: " + "x" * 9000, "environment not installed", "no known cause", "error: xxx"),
+    ],
+)
+def test_why_an_environment_could_not_be_installed(
+    tmp_path: Path, said: str, cause: str, word: str, starts: str
+) -> None:
+    failure = installation_failure(said)
+    assert failure.message.startswith(starts)
+    assert len(failure.message) < 600
+    found = diagnose(failure, tmp_path)
+    assert found.cause == cause
+    assert word in found.diagnosis
+
+
+def test_the_same_words_of_a_program_are_no_installation(tmp_path: Path) -> None:
+    said = Failure("RuntimeError", "No solution found, the system is unsatisfiable")
+    assert installation.not_installed(said, tmp_path) is None
+    assert diagnose(said, tmp_path).cause == "unknown"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from codex_audit.cli import main
 from codex_audit.sessions import _with_extra
 
 if TYPE_CHECKING:
@@ -53,6 +55,28 @@ def test_audit_runs_the_gates_of_another_repository_and_reports_also_after_a_fai
     assert done.returncode == code, done.stdout + done.stderr
     assert (root / ".audit" / "STATUS.md").is_file()
     assert f"repository: {'FAIL' if code else 'PASS'}" in done.stdout
+
+
+def test_an_installation_that_fails_leaves_its_cause_and_no_old_outcome(
+    make_repository: Make,
+) -> None:
+    call = 'register(requirements={"lint": ("-r", "absent.txt")})'
+    noxfile = NOXFILE.replace("register()", call)
+    root = make_repository({"noxfile.py": noxfile, "pyproject.toml": SETTINGS, "a.py": "x = 1\n"})
+    outcomes = root / ".audit" / "outcomes"
+    outcomes.mkdir(parents=True)
+    (outcomes / "lint.json").write_text("{}")
+    done = nox(root, "-s", "lint")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert [path.name for path in outcomes.iterdir()] == ["lint.not-installed.txt"]
+    assert "absent.txt" in (outcomes / "lint.not-installed.txt").read_text()
+    assert "absent.txt" in done.stderr
+    merged = CliRunner().invoke(main, ["report", "--root", str(root)])
+    assert merged.exit_code == 1
+    assert "its environment could not be installed: " in merged.output
+    # What can be installed, or needs no installation, leaves none.
+    assert nox(root, "--no-venv", "-s", "lint").returncode == 0
+    assert [path.name for path in outcomes.iterdir()] == ["lint.json"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ def _result(name: str, read: Read | None, settings: Settings) -> GateResult:
 
 def _note_without_outcome(read: Read | None) -> str:
     if read is None:
-        return "no outcome: it was not run, or its environment could not be installed"
+        return "no outcome: it was not run"
+    if read.outcome is None and read.error is not None and read.verdict is GateVerdict.NOT_RUN:
+        return f"its environment could not be installed: {read.error.message}"
     if read.outcome is None:
         return "its outcome file is unreadable; see the error captured in read_outcome"
     commit = read.outcome.provenance.commit

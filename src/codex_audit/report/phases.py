@@ -169,7 +169,12 @@ def _gate_phase(gates: Sequence[GateResult]) -> tuple[PhaseStatus, str]:
 def _consolidated(reads: Mapping[str, Read] | None) -> tuple[PhaseStatus, str]:
     if reads is None:
         return PhaseStatus.PASS, "static audit only: no outcome of a gate was asked for"
-    unreadable = sorted(gate for gate, read in reads.items() if read.outcome is None)
+    unreadable = sorted(
+        gate
+        for gate, read in reads.items()
+        if read.verdict is GateVerdict.ERROR and not read.outcome
+    )
     if unreadable:
         return PhaseStatus.DEGRADED, f"unreadable outcomes: {', '.join(unreadable)}"
-    return PhaseStatus.PASS, f"outcomes read: {len(reads)}"
+    count = sum(read.outcome is not None for read in reads.values())
+    return PhaseStatus.PASS, f"outcomes read: {count}"

@@ -91,6 +91,24 @@ def test_an_outcome_of_another_tree_is_stale_and_says_nothing_of_this_one(tmp_pa
     assert document.verdict is Overall.FAIL
 
 
+def test_a_gate_whose_environment_could_not_be_installed_is_not_run_and_says_why(
+    tmp_path: Path,
+) -> None:
+    (write_all(tmp_path) / "type.json").unlink()
+    (tmp_path / "type.not-installed.txt").write_text("Resolving\nerror: no numpy==999\n")
+    (tmp_path / "lint.not-installed.txt").write_text("error: of an earlier run\n")
+    document = merge(scan(), tmp_path, SETTINGS)
+    assert verdicts(document)["type"] is GateVerdict.NOT_RUN
+    assert verdicts(document)["lint"] is GateVerdict.PASS
+    said = "its environment could not be installed: error: no numpy==999"
+    assert note(document, "type") == said
+    (error,) = document.errors
+    assert (error.phase, error.step, error.message) == (6, "install", "error: no numpy==999")
+    assert (phase(document, 6), phase(document, 7)) == (PhaseStatus.DEGRADED, PhaseStatus.PASS)
+    assert document.verdict is Overall.FAIL
+    assert "type (NOT RUN)" in document.reason
+
+
 def test_an_absent_outcome_is_not_run(tmp_path: Path) -> None:
     (write_all(tmp_path) / "security.json").unlink()
     document = merge(scan(), tmp_path, SETTINGS)
