@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from codex_audit.settings import Settings
 
 BAD, USAGE = 1, 2
+INTERRUPTED = 128 + 2  # as shells say it of SIGINT
 ROOT = click.Path(path_type=Path)
 NO_CACHE = click.option(
     "--no-cache", is_flag=True, help="Read every file again, whatever earlier audits found in it."
@@ -27,6 +28,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\ncodex-audit: interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
         except NotADirectoryError as error:
             _refuse(str(error.args[0] if error.args else error))
         except OSError as error:

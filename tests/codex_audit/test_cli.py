@@ -7,6 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
+
+from codex_audit.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +84,17 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert done.stderr.count("\n") == 1
     for word in words:
         assert word in done.stderr
+
+
+def test_an_interrupt_ends_it_with_one_line_and_the_shells_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(_root: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("codex_audit.projects.audited", interrupted)
+    done = CliRunner().invoke(main, ["scan", str(tmp_path)])
+    assert (done.exit_code, done.output) == (130, "\ncodex-audit: interrupted\n")
 
 
 def test_bad_settings_are_one_line_and_write_nothing(make_tree: Make) -> None:

@@ -38,6 +38,9 @@ class _Output(msgspec.Struct):
 def run_bandit(context: Context, budget: Budget, targets: Sequence[str]) -> Result:
     """Run bandit on `targets` with the repository's profile.
 
+    A profile says what the repository wants to be asked, so that each finding counts. Without one,
+    findings of bandit's lowest severity (`assert`, an import of subprocess) are listed, no more.
+
     Raises:
         ToolError: bandit crashed, was killed or timed out.
     """
@@ -61,7 +64,9 @@ def run_bandit(context: Context, budget: Budget, targets: Sequence[str]) -> Resu
     )  # fmt: skip
     files = len(output.metrics) - 1
     return Result(
-        _check(open_ones, silenced, files, totals.get("loc", 0)),
+        _check(
+            open_ones, silenced, files, totals.get("loc", 0), strict=bool(profile(context.root))
+        ),
         (*open_ones, *silenced),
         failures,
     )
@@ -104,7 +109,11 @@ def _finding(root: Path, item: dict[str, Any], suppressed_by: str | None = None)
     return finding(root, item["test_id"], level, message, place, suppressed_by)
 
 
-def _check(found: list[Finding], silenced: list[Finding], files: int, loc: int) -> Check:
+def _check(
+    found: list[Finding], silenced: list[Finding], files: int, loc: int, *, strict: bool
+) -> Check:
+    serious = [one for one in found if strict or one.level is not Level.NOTE]
+    low = [one for one in found if one not in serious]
     measured: dict[str, float | int | str | bool | None] = {
         "files": files,
         "lines": loc,
@@ -113,10 +122,15 @@ def _check(found: list[Finding], silenced: list[Finding], files: int, loc: int) 
     }
     if not files:
         return Check("bandit", Verdict.SKIP, "bandit finds no Python file to check", (), measured)
-    summary = f"bandit finds nothing in {plural(files, 'file')}"
-    if found:
-        summary = f"{plural(len(found), 'finding')} of bandit: {most_frequent(found)}"
+    summary = f"bandit finds nothing{' serious' if low else ''} in {plural(files, 'file')}"
+    if serious:
+        summary = f"{plural(len(serious), 'finding')} of bandit: {most_frequent(serious)}"
+    if low:
+        summary += (
+            f"; {plural(len(low), 'finding')} of low severity ({most_frequent(low)}), which fail "
+            "only with a bandit profile"
+        )
     if silenced:
         summary += f"; {plural(len(silenced), 'finding')} silenced by # nosec"
-    verdict = Verdict.FAIL if found else Verdict.PASS
+    verdict = Verdict.FAIL if serious else Verdict.PASS
     return Check("bandit", verdict, summary, (), measured)

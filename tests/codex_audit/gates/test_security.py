@@ -75,6 +75,30 @@ def test_a_seeded_vulnerability_fails(tmp_path: Path) -> None:
     assert _check(outcome, "bandit").summary == "1 finding of bandit: B506"
 
 
+LOW = "def f(x):\n    assert x\n"
+
+
+def test_findings_of_low_severity_are_listed_and_fail_only_under_a_profile(tmp_path: Path) -> None:
+    root = make_repo(tmp_path, {"a.py": LOW})
+    outcome = run_gate("security", root)
+    assert outcome.verdict is Verdict.PASS
+    assert [(one.rule, one.level) for one in outcome.findings] == [("B101", Level.NOTE)]
+    said = "bandit finds nothing serious in 1 file; 1 finding of low severity (B101), which fail"
+    assert _check(outcome, "bandit").summary.startswith(said)
+    (root / "bandit.yaml").write_text("skips: [B404]\n")
+    outcome = run_gate("security", root)
+    assert outcome.verdict is Verdict.FAIL
+    assert _check(outcome, "bandit").summary == "1 finding of bandit: B101"
+
+
+def test_a_finding_of_low_severity_hides_no_other(tmp_path: Path) -> None:
+    outcome = run_gate("security", make_repo(tmp_path, {"a.py": LOW + EVAL}))
+    assert outcome.verdict is Verdict.FAIL
+    assert _check(outcome, "bandit").summary.startswith(
+        "1 finding of bandit: B307; 1 finding of low"
+    )
+
+
 def test_what_nosec_silences_is_still_listed(tmp_path: Path) -> None:
     files = {"a.py": EVAL.replace("eval(text)", "eval(text)  # nosec B307")}
     outcome = run_gate("security", make_repo(tmp_path, files))
