@@ -36,7 +36,7 @@ _PACKAGED = ("setup.py", "setup.cfg")
 _FOR_TESTS = ("test", "tests", "testing", "dev")
 _TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)(?!er|ing|s)\w*\.py$")
 _OLDEST = 11  # this package needs Python 3.11
-_WIDTH = 99
+_WIDTH = 79  # of a line that every configuration of ruff allows
 
 
 class Done(StrEnum):
@@ -213,7 +213,7 @@ def _call(found: Project) -> str:
     if found.for_tests:
         arguments.append(f'requirements={{"tests": {_tuple(found.for_tests)}}}')
     line = f"register({', '.join(arguments)})"
-    if len(line) < _WIDTH:
+    if len(line) <= _WIDTH:
         return line
     return "\n".join(["register(", *(f"    {each}," for each in arguments), ")"])
 

@@ -113,7 +113,7 @@ def test_a_long_call_is_one_argument_a_line(make_repository: Make) -> None:
     name = "requirements/dev.txt"
     init(root := make_repository({**PLAIN, "requirements.txt": "", name: ""}))
     text = (root / NOXFILE).read_text()
-    assert max(map(len, text.splitlines())) < 100
+    assert max(map(len, text.splitlines())) < 80
     assert register_call(root)["requirements"] == {"tests": ("-r", name)}
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from codex_audit.diagnosis import Failure, capture, diagnose
 from codex_audit.gates.base import Context, Gate, Report
 from codex_audit.gates.found import finding, plural
 from codex_audit.gates.junit import Suite, read_suite
 from codex_audit.gates.tool import Budget, crashed, installed_version, run_tool
-from codex_audit.outcome import Check, Finding, Level, Verdict
+from codex_audit.outcome import CapturedError, Check, Finding, Level, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from codex_audit.gates.tool import Completed
 
+# The cause of an error that says: a package of others is missing.
+_MISSING = "missing optional dependency"
 # pytest's exit codes: all passed, some failed, interrupted, nothing collected.
 _PASSED, _FAILED, _INTERRUPTED, _NOTHING = 0, 1, 2, 5
 _SUMMARY = re.compile(
@@ -73,8 +76,14 @@ def run(context: Context) -> Report:
     coverage = _read_coverage(measured)
     cover_check = _coverage_check(coverage, floor, covered=covered)
     missed = cover_check.verdict is Verdict.FAIL
+    errors = _not_installed(context.root, suite)
+    if errors:
+        check = _untried_check(suite, errors)
+    else:
+        check = _tests_check(suite, done, missed_floor=missed)
     return Report(
-        checks=(_tests_check(suite, done, missed_floor=missed), cover_check),
+        checks=(check, cover_check),
+        errors=errors,
         findings=_findings(context.root, suite),
         facts=_facts(suite, done, coverage, log.relative_to(context.root).as_posix()),
         tools=tools,
@@ -99,6 +108,36 @@ def _suite(command: Sequence[str], done: Completed, junit: Path) -> Suite:
     return suite
 
 
+def _not_installed(root: Path, suite: Suite) -> tuple[CapturedError, ...]:
+    """One error for each package that is missing here, where nothing else went wrong.
+
+    Tests that cannot be imported for want of a package of others are not red: they were not tried.
+    """
+    bad = [case for case in suite.cases if case.outcome in {"failed", "error"}]
+    found: dict[str, CapturedError] = {}
+    for case in bad:
+        _, named, said = case.message.partition("ModuleNotFoundError: ")
+        failure = Failure("ModuleNotFoundError", said)
+        if not named or case.outcome == "failed" or diagnose(failure, root).cause != _MISSING:
+            return ()
+        made = capture(
+            failure, phase=GATE.phase, step=GATE.step, context=f"importing {case.path}", root=root
+        )
+        remedy = f"{made.remedy}; in a noxfile, by `requirements` of `register`"
+        found.setdefault(said, msgspec.structs.replace(made, remedy=remedy))
+    return tuple(found.values())
+
+
+def _untried_check(suite: Suite, errors: Sequence[CapturedError]) -> Check:
+    count = suite.count("error")
+    return Check(
+        id="tests_pass",
+        verdict=Verdict.ERROR,
+        summary=f"{plural(count, 'test file')} cannot be imported: {errors[0].message}",
+        measured=_measured(suite),
+    )
+
+
 def _tests_check(suite: Suite, done: Completed, *, missed_floor: bool) -> Check:
     bad, passed = suite.count("failed", "error"), suite.count("passed", "xfailed")
     verdict = Verdict.FAIL
@@ -114,19 +153,25 @@ def _tests_check(suite: Suite, done: Completed, *, missed_floor: bool) -> Check:
         summary += f": {said[-1]}" if said else ""
     else:
         verdict = Verdict.PASS
-        summary = f"{plural(passed, 'test')} passed"
+        summary = f"{plural(suite.count('passed'), 'test')} passed"
+        for outcome, words in (("xfailed", "failed as expected"), ("skipped", "skipped")):
+            summary += f", {suite.count(outcome)} {words}" if suite.count(outcome) else ""
     return Check(
         id="tests_pass",
         verdict=verdict,
         summary=summary,
-        measured={
-            "tests": len(suite.cases),
-            "failures": suite.count("failed"),
-            "errors": suite.count("error"),
-            "skipped": suite.count("skipped"),
-            "seconds": round(suite.seconds, 3),
-        },
+        measured=_measured(suite),
     )
+
+
+def _measured(suite: Suite) -> dict[str, float | int | str | bool | None]:
+    return {
+        "tests": len(suite.cases),
+        "failures": suite.count("failed"),
+        "errors": suite.count("error"),
+        "skipped": suite.count("skipped"),
+        "seconds": round(suite.seconds, 3),
+    }
 
 
 def _read_coverage(path: Path) -> _Coverage | None:

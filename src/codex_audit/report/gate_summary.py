@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.outcome import Verdict
+from codex_audit.outcome import Level, Verdict
+from codex_audit.report.proof import subject_in_tree
 
 if TYPE_CHECKING:
     from codex_audit.outcome import Outcome
@@ -21,13 +22,19 @@ def gate_summary(outcome: Outcome) -> str:
         f"  {_SHORT.get(check.verdict, check.verdict):<5} {check.id}: {check.summary}"
         for check in outcome.checks
     ]
-    found = [finding for finding in outcome.findings if finding.suppressed_by is None]
+    unsuppressed = [finding for finding in outcome.findings if finding.suppressed_by is None]
+    serious = [finding for finding in unsuppressed if finding.level is not Level.NOTE]
+    # Notes are worth a line each only where the gate failed for nothing else.
+    found = serious if serious or outcome.verdict is not Verdict.FAIL else unsuppressed
     lines += [
         f"  {finding.path}:{finding.line}: {finding.rule} {finding.message}"
         for finding in found[:FINDINGS_SHOWN]
     ]
     if len(found) > FINDINGS_SHOWN:
         lines.append(f"  and {len(found) - FINDINGS_SHOWN} more findings in the outcome file")
+    if len(found) < len(unsuppressed):
+        count = len(unsuppressed) - len(found)
+        lines.append(f"  and {count} note{'' if count == 1 else 's'} in the outcome file")
     for error in outcome.errors:
         lines += [
             f"  error [{error.phase}:{error.step}] {error.message}",
@@ -35,6 +42,12 @@ def gate_summary(outcome: Outcome) -> str:
             f"    remedy: {error.remedy}",
         ]
     reason = f": {outcome.reason}" if outcome.reason and outcome.verdict is Verdict.SKIP else ""
+    if subject_in_tree(outcome) is False:
+        kind = "tokenizer" if "tokenizer" in outcome.gate else "trainer"
+        lines.append(
+            f"  This was the reference kit, not a {kind} of this repository: in the report it is a "
+            f"SKIP until [tool.codex-audit.{kind}] names yours"
+        )
     seconds = outcome.provenance.seconds
     lines.append(f"{outcome.gate}: {outcome.verdict.upper()}{reason} ({seconds:.1f} s)")
     summary_line = outcome.facts.get("summary_line")

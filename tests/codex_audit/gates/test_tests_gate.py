@@ -71,16 +71,40 @@ def test_a_failing_test_fails_at_its_line(tmp_path: Path) -> None:
 def test_errors_of_fixtures_and_of_collection_fail(tmp_path: Path) -> None:
     fixture = "import pytest\n\n@pytest.fixture\ndef f():\n    raise OSError('disk')\n\n"
     fixture += "def test_f(f):\n    pass\n"
-    root = make_repo(tmp_path, {"test_a.py": fixture, "test_b.py": "import no_such_thing\n"})
+    root = make_repo(tmp_path, {"test_a.py": fixture, "test_b.py": "from test_a import nothing\n"})
     outcome = run_gate("tests", root)
     assert outcome.verdict is Verdict.FAIL
     (found,) = outcome.findings
     assert (found.rule, found.path) == ("test-error", "test_b.py")
-    assert "No module named 'no_such_thing'" in found.message
+    assert "cannot import name 'nothing'" in found.message
     outcome = run_gate("tests", root, ("test_a.py",))
     assert outcome.verdict is Verdict.FAIL
     assert outcome.findings[0].rule == "test-error"
     assert "disk" in outcome.findings[0].message
+
+
+def test_tests_that_miss_a_package_of_others_were_not_tried_and_are_not_red(
+    tmp_path: Path,
+) -> None:
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    missing = {"test_b.py": "import no_such_thing\n", "test_c.py": "import no_such_thing.part\n"}
+    outcome = run_gate("tests", make_repo(tmp_path / "a", {**PASSING, **missing}))
+    assert outcome.verdict is Verdict.ERROR
+    check = _check(outcome, "tests_pass")
+    assert check.verdict is Verdict.ERROR
+    assert check.summary.startswith("2 test files cannot be imported: No module named 'no_such")
+    (error, *_) = outcome.errors
+    assert (
+        error.diagnosis
+        == "the optional dependency no_such_thing is not installed in this environment"
+    )
+    assert error.remedy.startswith("install it: `pip install no_such_thing`; in a noxfile, by ")
+    # What the repository itself lacks, or what fails besides, is red.
+    own = {"half/__init__.py": "", "test_d.py": "import half.absent\n"}
+    assert run_gate("tests", make_repo(tmp_path / "b", own)).verdict is Verdict.FAIL
+    red = "def test_red():\n    import no_such_thing\n"
+    assert run_gate("tests", make_repo(tmp_path / "c", {"test_e.py": red})).verdict is Verdict.FAIL
 
 
 def test_skipped_tests_are_listed_with_their_reasons(tmp_path: Path) -> None:
