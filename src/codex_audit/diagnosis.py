@@ -73,8 +73,12 @@ def diagnose(failure: Failure, root: Path) -> Diagnosis:
 
 
 def _last_place(failure: Failure, root: Path) -> str:
-    """The innermost line of the repository's own in the traceback, as `path:line`."""
-    own = re.findall(rf'File "{re.escape(str(root))}/([^"]+)", line (\d+)', failure.traceback)
+    """The innermost line of the repository's own in the traceback, as `path:line`.
+
+    An environment that lies in the repository, such as one of nox, is none of its own.
+    """
+    places = re.findall(rf'File "{re.escape(str(root))}/([^"]+)", line (\d+)', failure.traceback)
+    own = [place for place in places if "site-packages/" not in place[0]]
     return ":".join(own[-1]) if own else ""
 
 

@@ -260,3 +260,11 @@ def test_the_same_words_of_a_program_are_no_installation(tmp_path: Path) -> None
     said = Failure("RuntimeError", "No solution found, the system is unsatisfiable")
     assert installation.not_installed(said, tmp_path) is None
     assert diagnose(said, tmp_path).cause == "unknown"
+
+
+def test_a_line_of_an_environment_in_the_repository_is_none_of_its_own(tmp_path: Path) -> None:
+    inner = f'  File "{tmp_path}/.nox/tests/lib/python3.11/site-packages/tool/a.py", line 9, in f\n'
+    own = f'  File "{tmp_path}/train.py", line 3, in main\n'
+    assert "raised" not in diagnose(Failure("Odd", "x", inner), tmp_path).diagnosis
+    found = diagnose(Failure("Odd", "x", own + inner), tmp_path)
+    assert found.remedy == "start at train.py:3"
