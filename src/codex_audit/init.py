@@ -174,7 +174,7 @@ def _for_tests(paths: Iterable[str], pyproject: dict[str, Any]) -> tuple[str, ..
     there = set(paths)
     for name in _FOR_TESTS:
         if name in extras:
-            return (f".[{name}]",)
+            return ("-e", f".[{name}]")
         if name in groups:
             return ("--group", name)
         for file in (

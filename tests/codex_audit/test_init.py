@@ -94,7 +94,7 @@ def test_gates_without_anything_to_judge_are_left_out_and_named(make_repository:
         ({"pyproject.toml": "[tool.poetry]\nname = 'kit'\n"}, {}),
         ({"pyproject.toml": "tool = 1\n"}, {"project": ()}),
         ({"pyproject.toml": f"{PROJECT}[project.optional-dependencies]\ntest = []\n"},
-         {"requirements": {"tests": (".[test]",)}}),
+         {"requirements": {"tests": ("-e", ".[test]")}}),
         ({"pyproject.toml": f"{PROJECT}[dependency-groups]\ntests = []\ndev = []\n"},
          {"requirements": {"tests": ("--group", "tests")}}),
         ({"setup.cfg": "", "requirements-dev.txt": ""},
