@@ -116,9 +116,10 @@ def _fails(document: StatusDocument, fail_on: str) -> bool:
 @main.command("init")
 @click.argument("path", type=ROOT, default=".")
 def init_command(path: Path) -> None:
-    """Write a noxfile, settings and a CI workflow for the repository at PATH.
+    """Write a noxfile, settings and a CI workflow.
 
-    No file that is there is touched: what is to be added to it is printed.
+    They are for the repository at PATH. No file that is there is touched: what is to be added to
+    it is printed.
     """
     from codex_audit.init import Done, init  # noqa: PLC0415
 
@@ -181,8 +182,9 @@ def report(root: Path, out: Path | None, *, no_cache: bool) -> None:
 @click.argument("new", type=ROOT)
 @click.option("--json", "json_file", type=ROOT, help="Also write the changes as JSON to this file.")
 def diff(old: Path, new: Path, json_file: Path | None) -> None:
-    """Say what changed from the status document OLD to NEW, two JSON files, and by what.
+    """Say what changed between two status documents.
 
+    OLD and NEW are JSON files. It says as well whether the tree, the rules or the settings did.
     Either is `status.json` of a report or what `scan --json` wrote. Exits 1 when something that
     held no longer does.
     """

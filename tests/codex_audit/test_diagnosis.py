@@ -235,8 +235,8 @@ ERROR: No matching distribution found for kit-of-nobody
 @pytest.mark.parametrize(
     ("said", "cause", "word", "starts"),
     [
-        (UV + UV_ABSENT, "environment not installed", "not to be had", "error: No solution"),
-        (UV + UV_CONFLICT, "environment not installed", "cannot be met", "No solution found"),
+        (UV + UV_ABSENT, "environment not installed", "not to be had", "Because kit-of-nobody"),
+        (UV + UV_CONFLICT, "environment not installed", "cannot be met", "Because you require"),
         (UV + UV_NETWORK, "network refused", "no connection", "error: Request failed"),
         (UV + UV_BUILD, "environment not installed", "cannot be built", "Failed to build"),
         (PIP_ABSENT, "environment not installed", "not to be had", "ERROR: Could not find"),

@@ -40,7 +40,9 @@ def installation_failure(said: str) -> Failure:
     lines = [line for line in said.splitlines() if line.strip()]
     first = next((n for n, line in enumerate(lines) if _START.match(line)), max(0, len(lines) - 3))
     words = " ".join(_DECORATION.sub(" ", " ".join(lines[first:])).split())
-    whole = words or "the installer said nothing"
+    # What is before the reason says only that there is one.
+    reason = re.search(r"\bBecause .*", words)
+    whole = (reason.group() if reason else words) or "the installer said nothing"
     return Failure(FAILED, whole if len(whole) <= _WIDTH else f"{whole[:_WIDTH]} ...")
 
 

@@ -96,18 +96,23 @@ def toml_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
 
 
 def _toml_lines(text: str) -> dict[tuple[str, ...], int]:
-    """The first line of each table and key."""
+    """The first line of each table and key; of a table without a header, of what it holds."""
     found: dict[tuple[str, ...], int] = {}
+    implied: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text_lines(text), 1):
         if header := re.match(r"\s*\[\[?([^\[\]]+)\]", line):
-            table = _toml_key(header.group(1))
-            found.setdefault(table, number)
+            table = key = _toml_key(header.group(1))
         elif entry := re.match(
             r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""", line
         ):
-            found.setdefault((*table, *_toml_key(entry.group(1))), number)
-    return found
+            key = (*table, *_toml_key(entry.group(1)))
+        else:
+            continue
+        found.setdefault(key, number)
+        for depth in range(1, len(key)):
+            implied.setdefault(key[:depth], number)
+    return {**implied, **found}
 
 
 def _toml_key(text: str) -> tuple[str, ...]:

@@ -55,6 +55,17 @@ def test_toml_keys_have_their_lines() -> None:
     ]  # fmt: skip
 
 
+def test_a_toml_table_without_a_header_begins_where_what_it_holds_does() -> None:
+    facts, _ = toml_facts(
+        b"[project]\nname = 1\n[a.b]\nc.d = 1\n[a.e]\n[late.x]\n[late]\n[[tool.of.many]]\n"
+    )
+    tables = {fact.name: fact.line for fact in facts if fact.tags == ("table",)}
+    assert tables == {
+        "project": 1, "a": 3, "a.b": 3, "a.b.c": 4, "a.e": 5, "late": 7, "late.x": 6,
+        "tool": 8, "tool.of": 8, "tool.of.many": 8,
+    }  # fmt: skip
+
+
 def test_json_and_ini_keys_have_their_lines() -> None:
     facts, _ = json_facts(b'{\n  "train": {\n    "lr": 0.1,\n    "compile": null\n  }\n}\n')
     assert scalars(facts) == [("train.lr", "0.1", 3), ("train.compile", "null", 4)]
