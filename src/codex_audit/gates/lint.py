@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from codex_audit.gates.tool import Completed
 
 _SYNTAX = "invalid-syntax"
+# Whatever the repository's configuration says (`fix`, `fix-only`): a gate changes no file.
+_READ_ONLY = ("--no-fix", "--no-fix-only")
 
 
 def run(context: Context) -> Report:
@@ -38,7 +40,7 @@ def run(context: Context) -> Report:
     files = _files(context, budget, paths)
     if not files:
         return Report(reason="ruff finds no Python file here", tools=tools)
-    rules = _ruff(context, budget, ("check",), paths)
+    rules = _ruff(context, budget, ("check", *_READ_ONLY), paths)
     layout = _ruff(context, budget, ("format", "--check"), paths)
     # A file that cannot be parsed is ruff check's finding; once is enough.
     unformatted = [found for found in layout if found.rule != _SYNTAX]

@@ -48,6 +48,18 @@ def test_a_broken_rule_fails(tmp_path: Path) -> None:
     assert found.fingerprint == fingerprint("F401", "pkg/a.py", "import os")
 
 
+@pytest.mark.parametrize(
+    "setting", ["fix = true", "fix-only = true", "fix = true\nunsafe-fixes = true"]
+)
+def test_a_configuration_that_mends_changes_no_file(tmp_path: Path, setting: str) -> None:
+    """Ruff would mend what it was asked to judge, and the gate would pass on other code."""
+    root = make_repo(tmp_path, {"a.py": UNUSED, "ruff.toml": f"{setting}\n"})
+    outcome = run_gate("lint", root)
+    assert (root / "a.py").read_text() == UNUSED
+    assert outcome.verdict is Verdict.FAIL
+    assert [found.rule for found in outcome.findings] == ["F401"]
+
+
 def test_a_layout_of_its_own_fails(tmp_path: Path) -> None:
     outcome = run_gate("lint", make_repo(tmp_path, {"a.py": "x  =  1\n"}))
     assert outcome.verdict is Verdict.FAIL
