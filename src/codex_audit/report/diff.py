@@ -299,8 +299,12 @@ def _shown(old: Criterion | None, new: Criterion | None) -> tuple[str, tuple[Evi
         unjudged = old is not None and old.proof is Proof.REFUTED and new.proof is not Proof.PROVEN
         return "no gate has judged it since" if unjudged else new.reason, new.evidence[:1]
     if new.answer is Answer.UNMET:
-        was = f"; it was shown by {old.evidence[0]}" if old is not None and old.evidence else ""
-        return told_gap(new) + was, (new.nearest,) if new.nearest else ()
+        # The nearest line is shown below the note, and so is that which showed it before.
+        said = told_gap(new if new.miss else msgspec.structs.replace(new, nearest=None))
+        shown = old.evidence[0] if old is not None and old.evidence else None
+        if shown is not None and str(shown) != str(new.nearest):
+            said += f"; it was shown by {shown}"
+        return said, (new.nearest,) if new.nearest else ()
     return new.reason or new.gap, ()
 
 

@@ -122,7 +122,9 @@ def test_the_new_line_shows_a_met_answer_and_the_nearest_an_unmet_one(tmp_path: 
     unmet = one_criterion(tmp_path, MET, UNMET)
     assert [str(place) for place in unmet.evidence] == ["train.py:9"]
     assert "steps without a limit" in unmet.note
-    assert "it was shown by train.py:7" in unmet.note
+    assert unmet.note.endswith("; it was shown by train.py:7")
+    same = msgspec.structs.replace(UNMET, nearest=Evidence("train.py", 7), miss="")
+    assert one_criterion(tmp_path, MET, same).note == "nothing does clip"
 
 
 @pytest.mark.parametrize(
