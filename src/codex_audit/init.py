@@ -21,6 +21,7 @@ from codex_audit.proofs.tokenizer.discovery import discovered
 from codex_audit.records import Answer
 from codex_audit.settings import Settings, has_settings, load_settings
 from codex_audit.tree.files import list_tree
+from codex_audit.tree.git import repository_of
 from codex_audit.tree.roles import CODE_ROLES
 
 if TYPE_CHECKING:
@@ -291,13 +292,16 @@ def _workflow(root: Path, text: str) -> Part:
     if not _write(path, text):
         there = "audit-report" in path.read_text(encoding="utf-8", errors="replace")
         return Part(WORKFLOW, Done.THERE) if there else Part(WORKFLOW, Done.TO_ADD, text)
-    note = ""
+    notes = []
     if from_this_machine():
-        note = (
+        notes.append(
             f"it installs {published()}, for this one came from a path of this machine: put an "
             "address that CI reaches in its place, unless that is on your index"
         )
-    return Part(WORKFLOW, Done.WRITTEN, note=note)
+    top = repository_of(root.resolve())
+    if top is not None and top != root.resolve():
+        notes.append(f"GitHub reads it only in {top}, the top of this repository")
+    return Part(WORKFLOW, Done.WRITTEN, note="; ".join(notes))
 
 
 def _write(path: Path, text: str) -> bool:

@@ -164,6 +164,12 @@ def test_gates_that_settings_name_are_those_of_the_workflow(make_repository: Mak
     assert "out/audit/STATUS.md" in (root / NOXFILE).read_text()
 
 
+def test_a_workflow_below_the_top_of_a_repository_is_told(make_repository: Make) -> None:
+    root = make_repository({"part/a.py": "x = 1\n", **PLAIN})
+    assert "GitHub reads it only in" in init(root / "part")[2].note
+    assert "GitHub" not in init(root)[2].note
+
+
 def test_a_link_that_leads_nowhere_is_not_followed(make_repository: Make) -> None:
     root = make_repository(PLAIN)
     outside = root.parent / "outside.py"
