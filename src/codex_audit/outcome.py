@@ -141,9 +141,14 @@ def fingerprint(rule: str, path: str, snippet: str) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader sees the old file or the new one, whole.
 
+    What is there and is no file, such as a pipe or `/dev/null`, is written to and stays.
+
     Raises:
         OSError: the directory cannot be made or written to.
     """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _DOCUMENTS = (".md", ".mdx", ".rst", ".qmd")
 _SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-])")
+# What turns weights into another format saves and loads, but nothing that a reader asked about.
+_CONVERTS = re.compile(
+    r"(?i)(^|/)[^/]*(convert|conversion|export|apply_delta|make_delta|migrat)[^/]*\.(py|sh)$"
+)
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -46,8 +50,9 @@ class Findings:
     def rank(self, path: str) -> tuple[int, bool, int, int]:
         """How good a file is as evidence, the best first.
 
-        By its role, by whether it calls itself old, by how much else is found in it (in powers of
-        two: where most of what a repository does is found, a reader looks first), by its depth.
+        By its role, by whether it calls itself old or a converter, by how much else is found in it
+        (in powers of two: where most of what a repository does is found, a reader looks first), by
+        its depth.
         """
         return self._ranks[path]
 
@@ -80,14 +85,14 @@ class Matcher:
     def first(self, signals: Iterable[Signal]) -> list[Hit]:
         """The places of all signals, best first.
 
-        Core code before scripts before the rest, what is current before what calls itself old,
-        then in the signals' order, the files first in which most is found.
+        Core code before scripts before the rest, what is current before what calls itself old
+        or converts, then in the signals' order, the files first in which most is found.
         """
         ranked = []
         for order, signal in enumerate(signals):
             for hit in self.hits(signal):
-                role, old, found, depth = self._findings.rank(hit.path)
-                ranked.append((role, old, order, found, depth, hit.path, hit.line, hit))
+                role, aside, found, depth = self._findings.rank(hit.path)
+                ranked.append((role, aside, order, found, depth, hit.path, hit.line, hit))
         ranked.sort(key=lambda item: item[:-1])
         return list(dict.fromkeys(item[-1] for item in ranked))
 
@@ -148,7 +153,8 @@ def _rank(file: Found) -> tuple[int, bool, int, int]:
         # A page in the root, then those written for readers, then those beside code.
         role = {0: "core"}.get(depth, "script" if role == "docs" else "docs")
     found = -(len(file.hits) + 1).bit_length()
-    return RANK.get(role, len(RANK)), bool(_SUPERSEDED.search(file.path)), found, depth
+    aside = bool(_SUPERSEDED.search(file.path) or _CONVERTS.search(file.path))
+    return RANK.get(role, len(RANK)), aside, found, depth
 
 
 def _everywhere(_hit: Hit) -> object:

@@ -23,7 +23,15 @@ from codex_audit.tree.git import (
     untracked_python,
 )
 from codex_audit.tree.reading import LARGE, read_regular, shown_path
-from codex_audit.tree.roles import is_program, role_of, training_home
+from codex_audit.tree.roles import (
+    is_example_code,
+    is_program,
+    may_be_program,
+    only_examples,
+    role_of,
+    runs_no_tests,
+    training_home,
+)
 from codex_audit.tree.walk import NOT_REGULAR, UNREADABLE, directory_reason, spec, walk
 
 if TYPE_CHECKING:
@@ -107,13 +115,7 @@ class Tree:
         self._disk: dict[str, str] = {}
         self._copies = copied_folders(self._by_path)
         audited = tuple(self._audited(_matcher(exclude)))
-        home = training_home([(file.path, file.role) for file in audited])
-        self.files: tuple[TreeFile, ...] = tuple(
-            msgspec.structs.replace(file, role="script")
-            if home and file.role == "example" and is_program(file.path, home)
-            else file
-            for file in audited
-        )
+        self.files: tuple[TreeFile, ...] = _promoted(audited)
         self.left_out: tuple[LeftOut, ...] = tuple(
             LeftOut(
                 reason, len(paths), tuple(shown_path(path) for path in sorted(paths)[:_EXAMPLES])
@@ -279,7 +281,13 @@ class Tree:
                 continue
             if path != file.path:
                 self._disk[path] = file.path
-            yield TreeFile(path, file.size, role_of(path))
+            yield TreeFile(path, file.size, self._role(path, file.path))
+
+    def _role(self, path: str, place: str) -> str:
+        if not may_be_program(path):
+            return role_of(path)
+        program = runs_no_tests(self._content_or_nothing(place))
+        return role_of(path, program=program)
 
     def _why_left_out(self, file: _Present) -> str:
         parents = file.path.split("/")[:-1]
@@ -320,6 +328,20 @@ def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     if not patterns:
         return lambda _path: False
     return spec(patterns).match_file
+
+
+def _promoted(files: tuple[TreeFile, ...]) -> tuple[TreeFile, ...]:
+    """The files, those examples as scripts that are the repository's own programs."""
+    roles = [(file.path, file.role) for file in files]
+    home = training_home(roles)
+    everything = only_examples(roles)
+    return tuple(
+        msgspec.structs.replace(file, role="script")
+        if (everything and is_example_code(file.path, file.role))
+        or (home and file.role == "example" and is_program(file.path, home))
+        else file
+        for file in files
+    )
 
 
 def _found(path: str, stat: os.stat_result, blob: str = "") -> _Present:

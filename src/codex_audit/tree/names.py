@@ -54,6 +54,11 @@ def dotted(node: ast.expr, scope: Scope) -> tuple[str, str]:
         if inner.rpartition(".")[2][:1].isupper() or inner == "super":
             return f"{inner}.{tail}", f"?.{tail}"
         return f"?.{tail}", f"{inner}.{tail}"
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name | ast.Attribute):
+        # An item is named for what holds it: `optimizers[i].step` is written of optimizers.
+        _, holder = dotted(node.value, scope)
+        known_as = ".".join([holder, *reversed(parts)]) if holder and parts else ""
+        return ".".join(["?", *reversed(parts)]), known_as
     return ".".join(["?", *reversed(parts)]), ""
 
 

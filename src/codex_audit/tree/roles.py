@@ -26,6 +26,11 @@ _DIRECTORIES = (
                 "hack", "utils_scripts"}),
 )  # fmt: skip
 _EXAMPLES = frozenset({"examples", "example"})
+_PACKAGING = frozenset({"setup.py", "noxfile.py", "tasks.py", "__init__.py"})
+_RUN_AS_PROGRAM = re.compile(rb"(?m)ArgumentParser\(|\bparse_args\(|^@(hydra\.main|click\.command)")
+_HOLDS_TESTS = re.compile(
+    rb"(?m)^\s*(async\s+)?def\s+test|^class\s+(Test|\w+Test)|^\s*(import|from)\s+(pytest|unittest)"
+)
 _TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)\w*\.py$")
 _RUNS = re.compile(r"(?i)(run|main)(_\w+)?\.py$")
 _TEST_NAME = re.compile(r"(test_.*|.*[_-]test(_utils?)?|conftest)\.py$")
@@ -37,14 +42,17 @@ _CI_NAMES = frozenset(
 )  # fmt: skip
 
 
-def role_of(path: str) -> str:
-    """The role of a POSIX path: core, script, test, fixture, example, benchmark, docs or ci."""
+def role_of(path: str, *, program: bool = False) -> str:
+    """The role of a POSIX path: core, script, test, fixture, example, benchmark, docs or ci.
+
+    `program` says that the file is one that runs and holds no tests, whatever its name.
+    """
     parts = path.split("/")
     name = parts[-1]
     folders = set(parts[:-1])
     if folders & _FIXTURES or (folders & _SEMGREP and not name.endswith((".yaml", ".yml"))):
         return "fixture"
-    if _TEST_NAME.match(name):
+    if _TEST_NAME.match(name) and not program:
         return "test"
     if name in _CI_NAMES:
         return "ci"
@@ -74,6 +82,39 @@ def training_home(files: Iterable[tuple[str, str]]) -> str:
         elif role in CODE_ROLES and (_TRAINS.match(name) or (not folder and _RUNS.match(name))):
             return ""
     return home
+
+
+def may_be_program(path: str) -> bool:
+    """Whether only the file's name says that it is a test: `test_policy.py` may try out a model."""
+    return path.rpartition("/")[2].startswith("test_") and role_of(path, program=True) != "test"
+
+
+def runs_no_tests(source: bytes) -> bool:
+    """Whether a file that is named for a test is a program instead: it runs and collects none."""
+    return _RUN_AS_PROGRAM.search(source) is not None and _HOLDS_TESTS.search(source) is None
+
+
+def only_examples(files: Iterable[tuple[str, str]]) -> bool:
+    """Whether examples and notebooks are all the code there is, given paths and roles.
+
+    A collection of them is what its repository is about: nothing else is there to be shown.
+    """
+    shown = False
+    for path, role in files:
+        name = path.rpartition("/")[2]
+        if not name.endswith((".py", ".ipynb")) or name in _PACKAGING:
+            continue
+        if role in CODE_ROLES:
+            return False
+        shown = shown or role == "example"
+    return shown
+
+
+def is_example_code(path: str, role: str) -> bool:
+    """Whether a file of examples is code or its settings, and not a page about them."""
+    if path.endswith((".md", ".rst", ".txt")):
+        return False
+    return role == "example" or (role == "benchmark" and bool(_EXAMPLES & set(path.split("/"))))
 
 
 def is_program(path: str, home: str) -> bool:

@@ -126,6 +126,11 @@ def test_what_is_superseded_comes_last() -> None:
     assert [path for path, _ in find(files, SAVE)] == ["kit/main.py", "kit/legacy_main.py"]
 
 
+def test_what_converts_comes_last() -> None:
+    files = {"kit/convert_weights.py": SAVER, "kit/main.py": SAVER}
+    assert [path for path, _ in find(files, SAVE)] == ["kit/main.py", "kit/convert_weights.py"]
+
+
 @pytest.mark.parametrize("wrong", [{"call": "re:("}, {"call": "torch.*", "value": "("}])
 def test_a_signal_that_cannot_be_asked_says_so_and_hides_no_other(wrong: dict[str, Any]) -> None:
     either = {"any": [wrong]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import types
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import pytest
 from status_factory import SETTINGS, capability, captured, criterion, outcome, scan, write_all
 
 import codex_audit.report
-from codex_audit.outcome import Evidence, Verdict
+from codex_audit.outcome import Evidence, Verdict, write_atomically
 from codex_audit.records import Answer
 from codex_audit.report import formats, sarif
 from codex_audit.report.document import PhaseStatus, StatusDocument
@@ -159,3 +160,16 @@ def test_a_failing_gate_is_in_every_format(tmp_path: Path) -> None:
     write_all(tmp_path / "outcomes", outcome("lint", Verdict.FAIL))
     paths = write_report(merge(scan(), tmp_path / "outcomes", SETTINGS), tmp_path)
     assert all("main: main failed" in path.read_text(encoding="utf-8") for path in paths[:3])
+
+
+def test_a_pipe_that_is_written_to_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "answers.json"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, b"{}")
+        assert os.read(reader, 9) == b"{}"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

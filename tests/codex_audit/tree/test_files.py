@@ -229,3 +229,45 @@ def test_examples_without_a_program_that_trains_stay_examples(make_repository: M
         make_repository({"a.py": "", "examples/text/train.py": "", "examples/b.py": ""})
     )
     assert [file.role for file in tree.files] == ["script", "example", "example"]
+
+
+def test_examples_and_notebooks_are_code_where_there_is_no_other(make_repository: Make) -> None:
+    alone = {
+        "1 - words.ipynb": "{}",
+        "examples/bench/bert/main.py": "",
+        "examples/benchmarks/cifar/model.py": "",
+        "examples/benchmarks/cifar/tests/test_model.py": "def test_it(): assert True\n",
+        "examples/README.md": "",
+        "setup.py": "",
+    }
+    roles = {file.path: file.role for file in list_tree(make_repository(alone)).files}
+    assert roles == {
+        "1 - words.ipynb": "script",
+        "examples/bench/bert/main.py": "script",
+        "examples/benchmarks/cifar/model.py": "script",
+        "examples/benchmarks/cifar/tests/test_model.py": "test",
+        "examples/README.md": "example",
+        "setup.py": "script",
+    }
+
+
+def test_notebooks_beside_a_package_are_examples(make_repository: Make) -> None:
+    tree = list_tree(make_repository({"1 - words.ipynb": "{}", "pkg/model.py": ""}))
+    assert [file.role for file in tree.files] == ["example", "core"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "role"),
+    [
+        ("agents/test_policy.py", "import argparse\n\nargparse.ArgumentParser()\n", "core"),
+        ("tools/test_net.py", "args = parse_args()\n", "script"),
+        ("agents/test_policy.py", "def test_it():\n    parse_args()\n", "test"),
+        ("agents/test_policy.py", "import pytest\n\nparse_args()\n", "test"),
+        ("agents/test_policy.py", "x = 1\n", "test"),
+        ("tests/test_policy.py", "args = parse_args()\n", "test"),
+    ],
+)
+def test_a_program_that_is_named_like_a_test_is_none(
+    make_repository: Make, path: str, text: str, role: str
+) -> None:
+    assert [file.role for file in list_tree(make_repository({path: text})).files] == [role]

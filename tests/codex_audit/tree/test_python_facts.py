@@ -87,6 +87,13 @@ def test_a_parameter_hides_the_name_outside() -> None:
     assert "v.go" in names(found, "call")
 
 
+def test_a_call_of_an_item_is_written_of_what_holds_it() -> None:
+    found = read("self.optimizers[0].step()\nmake()['x'].close()\n(a + b)[0].run()\n")
+    assert one(found, "call", "?.step").alt == "self.optimizers.step"
+    assert one(found, "call", "?.close").alt == ""
+    assert one(found, "call", "?.run").alt == ""
+
+
 def test_keywords_and_arguments_are_kept_as_text() -> None:
     call = one(
         read("import torch\ntorch.load(path,\n   weights_only = True)\n"), "call", "torch.load"
