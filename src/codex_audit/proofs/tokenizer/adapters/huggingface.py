@@ -292,8 +292,11 @@ def told(inner: Any) -> str:
     if not own:
         return str(inner.to_str())
     step = getattr(inner, own)
+    import tokenizers  # noqa: PLC0415 - it is there: `inner` is its
+
     try:
-        setattr(inner, own, None)
+        # None is refused before 0.20.
+        setattr(inner, own, getattr(tokenizers, f"{own}s").Sequence([]))
         return told(inner)
     finally:
         setattr(inner, own, step)

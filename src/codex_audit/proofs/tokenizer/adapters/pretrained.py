@@ -120,16 +120,19 @@ class TransformersSubject(Subject):
     def special_ids(self) -> Mapping[str, int]:
         tokens = dict.fromkeys(str(token) for token in self.inner.all_special_tokens)
         # Those that no attribute names are skipped by decode(), too.
-        added = self.inner.added_tokens_decoder.values()
-        tokens |= dict.fromkeys(str(token.content) for token in added if token.special)
+        tokens |= dict.fromkeys(name for name, special in self._added() if special)
         return {token: self.inner.convert_tokens_to_ids(token) for token in tokens}
 
     @property
     def added(self) -> Sequence[str]:
-        decoder = self.inner.added_tokens_decoder.values()
-        added = (str(token.content) for token in decoder if not token.special)
         # Slow ones may have their end token there, as text.
-        return [token for token in added if token not in self.special_ids]
+        own = self.special_ids
+        return [name for name, special in self._added() if not special and name not in own]
+
+    def _added(self) -> list[tuple[str, bool]]:
+        """Added tokens, and whether each is a control token; before 4.34 slow ones do not tell."""
+        added = self.inner.added_tokens_decoder.values()
+        return [(str(token), bool(getattr(token, "special", False))) for token in added]
 
     @property
     def pad_id(self) -> int | None:

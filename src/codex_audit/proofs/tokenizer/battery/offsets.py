@@ -147,6 +147,8 @@ def _group_fault(trial: Trial, text: str, group: list[Span], until: int) -> str:
     # Of characters that were composed, libraries give the first one's place.
     if _loose(decoded, trial) in {_loose(piece, trial), _loose(wider, trial)}:
         return ""
+    if start == end:
+        return f"the place of id {ids[0]}, {start} to {end}, is empty; it is {shown(decoded)}"
     return (
         f"text[{start}:{end}] is {shown(piece)}, and its token{'s' * (len(ids) > 1)} {ids[:8]} "
         f"decode{'s' * (len(ids) == 1)} to {shown(decoded)}"
