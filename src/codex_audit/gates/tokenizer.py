@@ -9,7 +9,7 @@ import msgspec
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.gates.base import Gate, GateUsageError, Report
 from codex_audit.gates.tool import ToolError
-from codex_audit.outcome import Check, Evidence
+from codex_audit.outcome import CapturedError, Check, Evidence
 from codex_audit.proofs.children import ChildError, Children
 from codex_audit.proofs.proof import with_limits
 from codex_audit.proofs.tokenizer import domain
@@ -21,6 +21,8 @@ from codex_audit.proofs.tokenizer.subject import MalformedError
 from codex_audit.tree.files import list_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from codex_audit.gates.base import Context
     from codex_audit.settings import TokenizerSettings
 
@@ -29,6 +31,7 @@ STEP = "tokenizer_smoke_test"
 MODULE = "codex_audit.proofs.tokenizer.run"
 THOROUGH = "--thorough"
 _TABLE = "[tool.codex-audit.tokenizer]"
+_FEW = 4
 
 
 def run(context: Context) -> Report:
@@ -45,7 +48,10 @@ def run(context: Context) -> Report:
     path = settings.path
     if path is None and settings.factory is None:
         tree = list_tree(context.root, context.settings.exclude)
-        path = discovered(file.path for file in tree.files)
+        found = discovered(context.root, (file.path for file in tree.files))
+        if len(found) > 1:
+            return Report(errors=(_several(found, context),))
+        path = found[0] if found else None
     spec = {
         "path": path,
         "factory": settings.factory,
@@ -67,22 +73,39 @@ def run(context: Context) -> Report:
             reports = [children.wait(own) for own in halves]
     except (ChildError, ToolError) as error:
         failure = error.failure if isinstance(error, ChildError) else Failure.of(error)
-        captured = capture(
-            failure, phase=PHASE, step=STEP, context=f"tokenizer {name}", root=context.root
-        )
-        if failure.type == MalformedError.__name__:
-            message, _, remedy = captured.message.rpartition("; ")
-            captured = msgspec.structs.replace(
-                captured,
-                message=message,
-                diagnosis="what stands trial is no tokenizer that can be loaded",
-                remedy=remedy,
-            )
-        return Report(errors=(captured,))
+        return Report(errors=(_captured(failure, name, context),))
     return Report(
         checks=with_limits(_checks(reports), settings.limits, proofs, "tokenizer"),
         facts={"subject": reports[0]["subject"]},
         tools=dict(reports[0]["versions"]),
+    )
+
+
+def _several(found: Sequence[str], context: Context) -> CapturedError:
+    """That settings have to say which of several tokenizers stands trial."""
+    few = ", ".join(found[:_FEW]) + (", ..." if len(found) > _FEW else "")
+    error = MalformedError(
+        f"the repository has {len(found)} tokenizers: {few}; name the one to judge under {_TABLE}, "
+        f'such as path = "{found[0]}"'
+    )
+    captured = _captured(Failure.of(error), "of the repository", context)
+    return msgspec.structs.replace(
+        captured, diagnosis="which tokenizer is to stand trial is not said"
+    )
+
+
+def _captured(failure: Failure, name: str, context: Context) -> CapturedError:
+    captured = capture(
+        failure, phase=PHASE, step=STEP, context=f"tokenizer {name}", root=context.root
+    )
+    if failure.type != MalformedError.__name__:
+        return captured
+    message, _, remedy = captured.message.rpartition("; ")
+    return msgspec.structs.replace(
+        captured,
+        message=message,
+        diagnosis="what stands trial is no tokenizer that can be loaded",
+        remedy=remedy,
     )
 
 

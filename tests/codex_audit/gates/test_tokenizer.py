@@ -266,20 +266,84 @@ def test_the_one_tokenizer_of_a_repository_is_found(tmp_path: Path) -> None:
     assert report.facts["subject"] == subject
 
 
+JSON = '{"model": {"type": "BPE"}, "added_tokens": []}'
+KERAS = '{"class_name": "Tokenizer", "config": {}}'
+SPM = "\n\x0e\n\x05<unk>"
+
+
 @pytest.mark.parametrize(
-    ("paths", "found"),
+    ("files", "found"),
     [
-        (["a/tokenizer.json", "b.py"], "a/tokenizer.json"),
-        (["m/tokenizer.json", "m/tokenizer_config.json", "m/tokenizer.model"], "m"),
-        (["tokenizer_config.json", "tokenizer.json"], "."),
-        (["a/tokenizer.json", "b/tokenizer.json"], None),
-        (["tests/fixtures/tokenizer.json", "docs/tokenizer.model"], None),
-        (["tests/tokenizer.json", "tokenizer.model"], "tokenizer.model"),
-        ([], None),
+        ({"a/tokenizer.json": JSON, "b.py": ""}, ("a/tokenizer.json",)),
+        ({"m/tokenizer.json": JSON, "m/tokenizer_config.json": "{}"}, ("m",)),
+        ({"bert/vocab.txt": "a", "bert/tokenizer_config.json": "{}"}, ("bert",)),
+        ({"tokenizer_config.json": "{}", "tokenizer.json": JSON}, (".",)),
+        ({"m/tokenizer.json": JSON, "m/tokenizer.model": SPM}, ("m/tokenizer.json",)),
+        (
+            {"a/tokenizer.json": JSON, "b/tokenizer.json": JSON},
+            ("a/tokenizer.json", "b/tokenizer.json"),
+        ),
+        ({"a/one_tokenizer.json": JSON}, ("a/one_tokenizer.json",)),
+        (
+            {"spiece.model": SPM, "weights.model": "binf", "hmm.model": "\nhidden"},
+            ("spiece.model",),
+        ),
+        ({"a/x.model": SPM, "a/y.model": SPM}, ("a/x.model", "a/y.model")),
+        ({"tokenizer.model": "IQ== 0\n"}, ("tokenizer.model",)),
+        ({"tokenizer.model": "minbpe v1\n"}, ()),
+        ({"assets/gpt2.tiktoken": "IQ== 0\n"}, ("assets/gpt2.tiktoken",)),
+        ({"gpt2/encoder.json": "{}", "gpt2/vocab.bpe": "#version: 0.2\n"}, ("gpt2",)),
+        ({"a/vocab.json": "{}", "a/merges.txt": "#version: 0.2\n"}, ("a",)),
+        ({"encoder.json": "{}"}, ()),
+        ({"tokenizer.json": KERAS}, ()),
+        ({"tests/fixtures/tokenizer.json": JSON, "docs/tokenizer.model": SPM}, ()),
+        ({"test_fixtures/m/tokenizer.json": JSON}, ()),
+        ({"tests/tokenizer.json": JSON, "tokenizer.model": SPM}, ("tokenizer.model",)),
+        ({}, ()),
     ],
 )
-def test_discovery_takes_only_what_leaves_no_doubt(paths: list[str], found: str | None) -> None:
-    assert discovered(paths) == found
+def test_discovery_takes_what_an_adapter_reads(
+    tmp_path: Path, files: dict[str, str], found: tuple[str, ...]
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert discovered(tmp_path, files) == found
+
+
+def test_which_of_several_tokenizers_is_not_guessed(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    for name in ("small", "large"):
+        (root / name).mkdir(parents=True)
+        text = (FIXTURES / "tokenizers" / "no_padding.json").read_text()
+        (root / name / "tokenizer.json").write_text(text)
+    report, checks = trial(root, tmp_path / "scratch")
+    assert checks == {}
+    error = report.errors[0]
+    assert error.message == (
+        "the repository has 2 tokenizers: large/tokenizer.json, small/tokenizer.json"
+    )
+    assert error.diagnosis == "which tokenizer is to stand trial is not said"
+    assert error.remedy == (
+        "name the one to judge under [tool.codex-audit.tokenizer], such as "
+        'path = "large/tokenizer.json"'
+    )
+    report, checks = trial(root, tmp_path / "again", "small/tokenizer.json")
+    assert report.errors == ()
+    assert checks["round_trip"].verdict is Verdict.PASS
+
+
+def test_the_two_files_of_gpt2_are_a_tokenizer(tmp_path: Path) -> None:
+    document = json.loads((FIXTURES / "tokenizers" / "no_padding.json").read_text())
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "encoder.json").write_text(json.dumps(document["model"]["vocab"]))
+    merges = [m if isinstance(m, str) else " ".join(m) for m in document["model"]["merges"]]
+    (root / "vocab.bpe").write_text("\n".join(["#version: 0.2", *merges, ""]))
+    report, checks = trial(root, tmp_path / "scratch")
+    assert report.errors == ()
+    assert report.facts["subject"]["kind"] == "tokenizers"
+    assert checks["round_trip"].verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(

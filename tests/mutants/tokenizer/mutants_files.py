@@ -103,12 +103,12 @@ def merge_of_nothing() -> Any:
 
 @mutant("merges_reachable", "never reached")
 def unreachable_rank() -> Any:
-    """A tiktoken rank stands for bytes that lower ranks cut otherwise."""
+    """A tiktoken rank stands for bytes that the pattern never leaves together."""
     import tiktoken as library
 
     good = tiktoken()
     ranks = dict(good._mergeable_ranks)
-    ranks[b"qzxj"] = len(ranks)
+    ranks[b"q zx"] = len(ranks)
     return library.Encoding("own", pat_str=good._pat_str, mergeable_ranks=ranks, special_tokens={})
 
 

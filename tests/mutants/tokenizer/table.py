@@ -16,7 +16,7 @@ from codex_audit.proofs.tokenizer.proof import battery  # noqa: E402
 from mutants.tokenizer import elsewhere  # noqa: E402
 from mutants.tokenizer.all import MUTANTS  # noqa: E402
 from mutants.tokenizer.bench import tried  # noqa: E402
-from mutants.tokenizer.good import GOOD  # noqa: E402
+from mutants.tokenizer.good_styles import GOOD  # noqa: E402
 
 PAGE = ROOT / "docs" / "tokenizer-proofs.md"
 _BAD = {Verdict.FAIL, Verdict.ERROR}

@@ -157,11 +157,12 @@ def _raised(proof: TokenizerProof, error: BaseException, trial: Trial) -> Check:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         return Check(proof.id, Verdict.ERROR, f"the proof itself raised {said} ({where})")
-    method = next(
+    methods = [
         frame.name
         for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if "adapters" in Path(frame.filename).parts
-    )
+        if "adapters" in Path(frame.filename).parts and frame.name[0] not in "<_"
+    ]
+    method = methods[0] if methods else "call"
     if trial.raises and method in {"encode", "encode_batch"}:
         return Check(proof.id, Verdict.SKIP, f"{RAISES} ({said})")
     summary = f"the subject raised {said} in {method}(); look at the {method}"

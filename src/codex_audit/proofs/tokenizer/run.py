@@ -36,6 +36,7 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     own_texts = _domain(subject, root, spec["domain"])
     texts = domain.hard(own_texts) if own_texts else HARD_TEXTS
     ids = {name: _ids(subject, text) for name, text in texts.items()}
+    unsteady = any(_ids(subject, text) != ids[each] for each, text in texts.items())
     _tell(own.parent, spec["name"], "ids", ids)
     if _TRAINING not in spec["proofs"]:
         _tell(own.parent, spec["name"], "trained", _trained(subject, texts, own_texts or CORPUS))
@@ -59,7 +60,7 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
             trained=trained,
             domain=own_texts,
             raises=None in ids.values(),
-            unsteady=any(_ids(subject, text) != ids[each] for each, text in texts.items()),
+            unsteady=unsteady,
         )
         checks.append(try_proof(battery()[name], trial))
     report(

@@ -26,12 +26,15 @@ class MalformedError(ValueError):
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """How a batch is asked for: rows as long as the longest, or `length`, cut to `max_length`."""
+    """How a batch is asked for: rows as long as the longest, or `length`, cut to `max_length`.
+
+    A side that is None is not asked for: it is the subject's own.
+    """
 
     length: int | None = None
     max_length: int | None = None
-    padding_side: Side = "right"
-    truncation_side: Side = "right"
+    padding_side: Side | None = "right"
+    truncation_side: Side | None = "right"
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -92,6 +95,15 @@ class Subject:
         del texts, layout
         self.lacks("padded batches")
 
+    def changed_argument(self, texts: Sequence[str]) -> str:
+        """The call that changes the list it is given; empty where none does."""
+        del texts
+        return ""
+
+    def encode_added(self, text: str) -> list[int]:
+        """The ids of a text in which added tokens that are text are looked for."""
+        return self.encode(text)
+
     def offsets(self, text: str) -> list[Span]:
         """The tokens of `encode(text)` with their places in the text."""
         del text
@@ -129,6 +141,10 @@ class Subject:
         """How many merged tokens, about `limit` at most, were tried, and which no text reaches."""
         del limit
         self.lacks("merges")
+
+    def unmade_tokens(self) -> list[str]:
+        """Tokens of several symbols that no merge makes, where merges make tokens."""
+        return []
 
     def normalize(self, text: str) -> str:
         """What the subject declares that a text becomes."""

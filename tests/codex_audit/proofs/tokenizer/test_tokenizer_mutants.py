@@ -8,7 +8,7 @@ import pytest
 from mutants.tokenizer import elsewhere
 from mutants.tokenizer.all import MUTANTS
 from mutants.tokenizer.bench import tried
-from mutants.tokenizer.good import GOOD
+from mutants.tokenizer.good_styles import GOOD
 from mutants.tokenizer.table import PAGE
 
 from codex_audit.outcome import Verdict

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle  # nosec B403 - nothing is loaded by it
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from codex_audit.proofs.tokenizer import bpe
@@ -11,10 +13,13 @@ from codex_audit.proofs.tokenizer.loading import Adapter, of_module
 from codex_audit.proofs.tokenizer.subject import Layout, MalformedError, Rows, Span, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILE = "tokenizer.json"
+_STEPS = ("normalizer", "pre_tokenizer", "decoder")
+_BRACKETED = re.compile(r"[<\[(|].*[>\])|]", re.DOTALL)
+_NUMBERED = re.compile(r"\D+\d+", re.DOTALL)
 
 
 class Document:
@@ -92,16 +97,39 @@ class Document:
         ]
         return " or ".join(told) or f"{names[0]}, of which there is none, or the vocabulary"
 
-    def unreachable_merges(self, limit: int) -> tuple[int, list[str]] | None:
-        """How many merged tokens were tried and which no text reaches; None without merges."""
+    @property
+    def _merges(self) -> list[tuple[str, str]]:
+        """The merges of a model that makes each token of several symbols by them."""
         affixed = any(
             self.model.get(k) for k in ("continuing_subword_prefix", "end_of_word_suffix")
         )
         if self.model.get("type") != "BPE" or affixed or self.model.get("ignore_merges"):
-            return None
-        merges = [
-            tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in self.model["merges"]
+            return []
+        pairs = (m.split(" ", 1) if isinstance(m, str) else m for m in self.model["merges"])
+        return [(str(left), str(right)) for left, right in pairs]
+
+    def unmade_tokens(self) -> list[str]:
+        """Tokens of several symbols that no merge makes."""
+        merges = self._merges
+        if not merges:
+            return []
+        made = {left + right for left, right in merges} | {self.unknown}
+        made |= {token["content"] for token in self.whole.get("added_tokens") or ()}
+        tokens = self.model["vocab"].keys()
+        unmade = [token for token in tokens if len(token) > 1 and token not in made]
+        # `<0x0A>`, `[unused1]` and `madeupword0001` are there to be no text.
+        return [
+            token
+            for token in unmade
+            if not _BRACKETED.fullmatch(token)
+            and (_spelled(token, tokens) or not _NUMBERED.fullmatch(token))
         ]
+
+    def unreachable_merges(self, limit: int) -> tuple[int, list[str]] | None:
+        """How many merged tokens were tried and which no text reaches; None without merges."""
+        merges = self._merges
+        if not merges:
+            return None
         ranks = {pair: rank for rank, pair in reversed(list(enumerate(merges)))}
         tokens = list(dict.fromkeys(left + right for left, right in merges))
         tried = tokens[:: max(1, len(tokens) // limit)]
@@ -120,7 +148,8 @@ class HuggingFaceSubject(Subject):
 
     def __init__(self, inner: Any, text: str | None = None) -> None:
         self.inner = inner
-        self.document = Document(inner.to_str() if text is None else text)
+        self._of_python = "" if text is not None else of_python(inner)
+        self.document = Document(told(inner) if text is None else text)
         inner.encode_special_tokens = True
         self._cuts = inner.truncation
         self._uncut = None if self._cuts is None else _without_truncation(inner)
@@ -151,11 +180,12 @@ class HuggingFaceSubject(Subject):
         try:
             self.inner.enable_padding(
                 pad_id=self.pad_id, pad_token=pad, length=layout.length,
-                direction=layout.padding_side,
+                direction=layout.padding_side or (before[0] or {}).get("direction", "right"),
             )  # fmt: skip
             self.inner.no_truncation()
             if layout.max_length is not None:
-                self.inner.enable_truncation(layout.max_length, direction=layout.truncation_side)
+                side = layout.truncation_side or (before[1] or {}).get("direction", "right")
+                self.inner.enable_truncation(layout.max_length, direction=side)
             found = self.inner.encode_batch(list(texts), add_special_tokens=True)
         finally:
             restore(self.inner, *before)
@@ -171,13 +201,19 @@ class HuggingFaceSubject(Subject):
         return [Span(token, start, end) for token, (start, end), kept in rows if kept]
 
     def save(self, directory: Path) -> None:
+        self._serialised()
         self.inner.save(str(directory / FILE))
 
     def load(self, directory: Path) -> HuggingFaceSubject:
         return _load(directory / FILE)
 
     def state(self) -> str:
+        self._serialised()
         return str(self.inner.to_str())
+
+    def _serialised(self) -> None:
+        if self._of_python:
+            self.lacks(f"a serialised form: its {self._of_python} is written in Python")
 
     def stream(self, ids: Sequence[int]) -> Iterator[str]:
         from tokenizers import decoders  # noqa: PLC0415
@@ -194,6 +230,9 @@ class HuggingFaceSubject(Subject):
     def unreachable_merges(self, limit: int) -> tuple[int, list[str]]:
         found = self.document.unreachable_merges(limit)
         return self.lacks("merges that stand for themselves") if found is None else found
+
+    def unmade_tokens(self) -> list[str]:
+        return self.document.unmade_tokens()
 
     @property
     def cuts_to(self) -> int | None:
@@ -236,8 +275,37 @@ class HuggingFaceSubject(Subject):
         return self.document.component(side)
 
 
+def of_python(inner: Any) -> str:
+    """The step of a `tokenizers.Tokenizer` that is a Python object, which is not serialised."""
+    for name in _STEPS:
+        step = getattr(inner, name)
+        try:
+            pickle.dumps(step)
+        except Exception:  # noqa: BLE001 - a bare one, by which it says so
+            return name.replace("_", "-")
+    return ""
+
+
+def told(inner: Any) -> str:
+    """The serialised form, less the step that has none."""
+    own = of_python(inner).replace("-", "_")
+    if not own:
+        return str(inner.to_str())
+    step = getattr(inner, own)
+    import tokenizers  # noqa: PLC0415 - it is there: `inner` is its
+
+    try:
+        # None is refused before 0.20.
+        setattr(inner, own, getattr(tokenizers, f"{own}s").Sequence([]))
+        return told(inner)
+    finally:
+        setattr(inner, own, step)
+
+
 def _without_truncation(inner: Any) -> Any:
-    """A copy that cuts nothing."""
+    """A copy that cuts nothing; none where a step of Python's keeps it from being copied."""
+    if of_python(inner):
+        return None
     copied = copy.deepcopy(inner)
     copied.no_truncation()
     copied.encode_special_tokens = True
@@ -257,6 +325,11 @@ def restore(inner: Any, padding: dict[str, Any] | None, truncation: dict[str, An
 def _kept(encoding: Any) -> list[int]:
     pairs = zip(encoding.ids, encoding.attention_mask, strict=True)
     return [token for token, kept in pairs if kept]
+
+
+def _spelled(token: str, tokens: Container[str]) -> bool:
+    """Whether two other tokens, side by side, spell a token, as those do that a merge makes."""
+    return any(token[:i] in tokens and token[i:] in tokens for i in range(1, len(token)))
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -59,6 +59,9 @@ class KitSubject(PlainSubject):
     def unreachable_merges(self, limit: int) -> tuple[int, list[str]]:
         return self._under.unreachable_merges(limit)
 
+    def unmade_tokens(self) -> list[str]:
+        return self._under.unmade_tokens()
+
     @property
     def special_ids(self) -> Mapping[str, int]:
         return {**self.inner.special_ids, **self._under.special_ids}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import operator
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SPECIAL = ("special", "add_special_tokens")
+_FILES = ("file", "prefix")
+_GIVEN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _FRAMED = ("max_length", "padding_side", "truncation_side", "pad_to")
 
 
@@ -82,9 +85,9 @@ class PlainSubject(Subject):
             ("padding_side", layout.padding_side, "right"),
             ("truncation_side", layout.truncation_side, "right"),
         ):
-            if name in takes:
+            if name in takes and (value is not None or usual is None):
                 asked[name] = value
-            elif value != usual:
+            elif value not in {usual, None}:
                 self.lacks(f"argument {name} of encode_batch()")
         if not asked:
             self.lacks("padded batches: encode_batch() takes none of " + ", ".join(_FRAMED))
@@ -101,6 +104,22 @@ class PlainSubject(Subject):
             None if special is None else [[int(one) for one in row] for row in special],
         )
 
+    def changed_argument(self, texts: Sequence[str]) -> str:
+        rows = [self.encode(text, special=True) for text in texts]
+        calls = {
+            "decode": max(rows, key=len, default=[]),
+            "decode_batch": rows,
+            "encode_batch": list(texts),
+        }
+        for name, given in calls.items():
+            call = getattr(self.inner, name, None)
+            before = copy.deepcopy(given)
+            if callable(call):
+                call(given)
+            if given != before:
+                return f"{name}() changes the list that it is given"
+        return ""
+
     def offsets(self, text: str) -> list[Span]:
         spans = [tuple(span) for span in self._has("offsets", "offsets")(text)]
         ids = self.encode(text)
@@ -110,17 +129,19 @@ class PlainSubject(Subject):
         return [Span(token, int(start), int(end)) for token, (start, end) in pairs]
 
     def save(self, directory: Path) -> None:
-        self._has("save", "saving")(directory)
+        self._of("save", "saving", _FILES)(directory)
 
     def load(self, directory: Path) -> Subject:
-        return type(self)(self._has("load", "loading")(directory))
+        self._of("load", "loading", _FILES)
+        return self._other("load", directory)
 
     def state(self) -> str:
         found = self._has("state", "a serialised form")
         return str(found() if callable(found) else found)
 
     def train(self, texts: Sequence[str]) -> Subject:
-        return type(self)(self._has("train", "training")(list(texts)))
+        self._of("train", "training", (*_FILES, "path"))
+        return self._other("train", list(texts))
 
     def stream(self, ids: Sequence[int]) -> Iterator[str]:
         return iter(self._has("stream", "a streaming decoder of its own")(list(ids)))
@@ -130,7 +151,9 @@ class PlainSubject(Subject):
         if found is None:
             self.lacks("a vocabulary that can be listed")
         pairs = found.items() if isinstance(found, Mapping) else found
-        return [(token, int(number)) for token, number in pairs]
+        # Some list what an id stands for, and not the id of a token.
+        ordered = (pair if _is_id(pair[1]) else pair[::-1] for pair in map(tuple, pairs))
+        return [(token, operator.index(number)) for token, number in ordered]
 
     def normalize(self, text: str) -> str:
         return _text(self._has("normalize", "a normalisation of its own")(text))
@@ -166,6 +189,27 @@ class PlainSubject(Subject):
     @property
     def covers_all(self) -> bool:
         return bool(self._value("covers_all"))
+
+    def _of(self, name: str, what: str, others: tuple[str, ...]) -> Any:
+        """A method of one argument; one that takes more, or what is called so, is no such."""
+        method = self._has(name, what)
+        try:
+            takes = [p for p in inspect.signature(method).parameters.values() if p.name != "self"]
+        except (TypeError, ValueError):  # as in `_names`
+            return method
+        needed = [each for each in takes if each.default is each.empty and each.kind in _GIVEN]
+        if len(needed) > 1 or any(other in each.name for each in takes[:1] for other in others):
+            self.lacks(f"{what} by one argument: {name}() takes {needed[-1].name}")
+        return method
+
+    def _other(self, name: str, argument: Any) -> Subject:
+        """What a method gives, called on a copy, for it may change the object instead."""
+        try:
+            own = copy.deepcopy(self.inner)
+        except Exception:  # noqa: BLE001 - `pickled` tells of it
+            own = self.inner
+        found = getattr(own, name)(argument)
+        return type(self)(own if found is None else found)
 
     def _has(self, name: str, what: str) -> Any:
         found = getattr(self.inner, name, None)
@@ -244,6 +288,10 @@ def ids_of(value: Any) -> list[int]:
     value = getattr(value, "ids", value)
     value = value.tolist() if hasattr(value, "tolist") else value
     return [operator.index(token) for token in value]
+
+
+def _is_id(value: Any) -> bool:
+    return hasattr(value, "__index__")
 
 
 def _rows(found: Any) -> tuple[Any, Any]:

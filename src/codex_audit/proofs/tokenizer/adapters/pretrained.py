@@ -6,7 +6,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from codex_audit.proofs.tokenizer.adapters.huggingface import Document
+from codex_audit.proofs.tokenizer.adapters.huggingface import Document, of_python, told
 from codex_audit.proofs.tokenizer.loading import Adapter, of_module
 from codex_audit.proofs.tokenizer.subject import Layout, Rows, Span, Subject
 
@@ -24,12 +24,18 @@ class TransformersSubject(Subject):
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self._fast = bool(getattr(inner, "is_fast", False))
-        self._document = Document(inner.backend_tokenizer.to_str()) if self._fast else None
+        self._document = Document(told(inner.backend_tokenizer)) if self._fast else None
         marks = self._document is not None and self._document.marks_spaces
         self.implied = ("underscore-space",) if marks or hasattr(inner, "sp_model") else ()
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return list(self._call(text, special=special)["input_ids"])
+
+    def encode_added(self, text: str) -> list[int]:
+        if self._fast:
+            return self.encode(text)
+        # Slow ones look for no added token where special ones are text.
+        return list(self.inner(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.inner.decode(list(ids), skip_special_tokens=True))
@@ -44,8 +50,8 @@ class TransformersSubject(Subject):
         if self.inner.pad_token is None:
             self.lacks("padding token")
         sides = self.inner.padding_side, self.inner.truncation_side
-        self.inner.padding_side = layout.padding_side
-        self.inner.truncation_side = layout.truncation_side
+        self.inner.padding_side = layout.padding_side or sides[0]
+        self.inner.truncation_side = layout.truncation_side or sides[1]
         try:
             found = self.inner(
                 list(texts),
@@ -70,6 +76,7 @@ class TransformersSubject(Subject):
         return [Span(token, start, end) for token, (start, end) in pairs]
 
     def save(self, directory: Path) -> None:
+        self._serialised()
         self.inner.save_pretrained(directory)
 
     def load(self, directory: Path) -> TransformersSubject:
@@ -79,6 +86,7 @@ class TransformersSubject(Subject):
 
     def state(self) -> str:
         """All that a later call depends on: each call sets padding and truncation anew."""
+        self._serialised()
         inner = self.inner
         names = ("padding_side", "truncation_side", "model_max_length", "special_tokens_map")
         told = {name: str(getattr(inner, name, None)) for name in names}
@@ -87,6 +95,10 @@ class TransformersSubject(Subject):
             backend = json.loads(inner.backend_tokenizer.to_str())
             told["backend"] = json.dumps({**backend, "padding": None, "truncation": None})
         return json.dumps(told)
+
+    def _serialised(self) -> None:
+        if self._fast and (step := of_python(self.inner.backend_tokenizer)):
+            self.lacks(f"a serialised form: its {step} is written in Python")
 
     def vocabulary(self) -> list[tuple[str | bytes, int]]:
         if self._document is not None:
@@ -97,6 +109,9 @@ class TransformersSubject(Subject):
         found = None if self._document is None else self._document.unreachable_merges(limit)
         return self.lacks("merges that stand for themselves") if found is None else found
 
+    def unmade_tokens(self) -> list[str]:
+        return [] if self._document is None else self._document.unmade_tokens()
+
     @property
     def size(self) -> int | None:
         return len(self.inner)
@@ -104,12 +119,20 @@ class TransformersSubject(Subject):
     @property
     def special_ids(self) -> Mapping[str, int]:
         tokens = dict.fromkeys(str(token) for token in self.inner.all_special_tokens)
+        # Those that no attribute names are skipped by decode(), too.
+        tokens |= dict.fromkeys(name for name, special in self._added() if special)
         return {token: self.inner.convert_tokens_to_ids(token) for token in tokens}
 
     @property
     def added(self) -> Sequence[str]:
-        decoder = self.inner.added_tokens_decoder.values()
-        return [str(token.content) for token in decoder if not token.special]
+        # Slow ones may have their end token there, as text.
+        own = self.special_ids
+        return [name for name, special in self._added() if not special and name not in own]
+
+    def _added(self) -> list[tuple[str, bool]]:
+        """Added tokens, and whether each is a control token; before 4.34 slow ones do not tell."""
+        added = self.inner.added_tokens_decoder.values()
+        return [(str(token), bool(getattr(token, "special", False))) for token in added]
 
     @property
     def pad_id(self) -> int | None:

@@ -69,12 +69,15 @@ class TiktokenSubject(Subject):
         return [*self._ranks().items(), *self._special.items()]
 
     def unreachable_merges(self, limit: int) -> tuple[int, list[str]]:
-        """Tokens that merging the pair of lowest rank does not make of their bytes."""
+        """Tokens that merging the pair of lowest rank does not make of their bytes.
+
+        One that is a piece of text as the pattern splits it is looked up whole, and reached so.
+        """
         ranks = self._ranks()
         merged = [token for token in ranks if len(token) > 1]
         tried = merged[:: max(1, len(merged) // limit)]
         found = bpe.unreachable(tried, lambda a, b: ranks.get(a + b), _bytes)
-        return len(tried), [repr(token) for token in found]
+        return len(tried), [repr(token) for token in found if not self._is_piece(token)]
 
     @property
     def size(self) -> int | None:
@@ -90,6 +93,13 @@ class TiktokenSubject(Subject):
 
     def component(self, side: Literal["encode", "decode"]) -> str:
         return "pattern (pat_str)" if side == "encode" else "ranks (mergeable_ranks)"
+
+    def _is_piece(self, token: bytes) -> bool:
+        try:
+            text = token.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return len(self.encode(text)) == 1
 
     def _ranks(self) -> dict[bytes, int]:
         # A private name, but the one by which tiktoken's README extends an encoding.
@@ -110,7 +120,8 @@ def _load(path: Path) -> TiktokenSubject:
         if not token:
             continue
         try:
-            spelled = base64.b64decode(token, validate=True)
+            # Whisper's ranks end with a token of no bytes, written so.
+            spelled = b"" if token == b"=" else base64.b64decode(token, validate=True)
             if spelled in ranks:
                 raise MalformedError(
                     f"{path.name}:{number}: the token {spelled!r} comes twice; leave one out"

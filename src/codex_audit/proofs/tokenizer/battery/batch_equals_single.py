@@ -81,6 +81,7 @@ def _shortest(trial: Trial, text: str, row: list[int], *, special: bool) -> tupl
 
 def _decoding(trial: Trial, texts: list[str]) -> str:
     rows = [trial.subject.encode(text, special=n % 2 == 0) for n, text in enumerate(texts)]
+    texts, rows = [*texts, ""], [*rows, []]
     try:
         together = trial.subject.decode_batch(rows)
     except LacksError:

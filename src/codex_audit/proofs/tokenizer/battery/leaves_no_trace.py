@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import partial
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
 from codex_audit.proofs.tokenizer.search import shown
-from codex_audit.proofs.tokenizer.subject import LacksError, Layout, Subject
+from codex_audit.proofs.tokenizer.subject import LacksError, Layout, Rows, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,12 @@ _LAYOUTS = (
     Layout(length=64, max_length=64, padding_side="left"),
     Layout(length=5, max_length=5, truncation_side="left"),
 )
+# Sides, lengths: what a call that asks for none of them gets.
+_OWN = tuple(
+    Layout(length=length, max_length=length, padding_side=None, truncation_side=None)
+    for length in (None, 9)
+)
+_BATCH = 8
 
 
 def judge(trial: Trial) -> Found:
@@ -36,24 +43,79 @@ def judge(trial: Trial) -> Found:
             f"{again[place][:16]}, and was {ids[place][:16]}",
             component="cache, or a list that is handed out and changed",
         )
+    fault = _sides(subject, sorted(texts, key=len)[-_BATCH:])
+    if fault:
+        return broken(
+            fault, component="padding or truncation side, or length, that a call leaves behind"
+        )
+    changes = subject.changed_argument(texts)
+    if changes:
+        return broken(
+            f"{changes}: the caller's texts or ids are others afterwards",
+            component="list that is changed in place",
+        )
     called = _call(subject, texts, trial.plain)
+    fault = _differs(subject, texts, ids, before)
+    if fault:
+        return broken(
+            f"after {called} calls {fault}",
+            component="padding, truncation, cache or other state that a call leaves behind",
+        )
+    with contextlib.suppress(LacksError):
+        subject.train(trial.domain or texts)
+        called += 1
+        fault = _differs(subject, texts, ids, before)
+    if fault:
+        return broken(
+            f"after another one was trained by train(), {fault}",
+            component="training, which changes the tokenizer itself",
+        )
+    form = "its serialised form and " if before is not None else ""
+    return holds(f"after {called} calls {form}the ids of {len(texts)} texts are the same")
+
+
+def _differs(subject: Subject, texts: list[str], ids: list[list[int]], before: str | None) -> str:
+    """What is another than before the calls: the ids of a text, or the serialised form."""
     after = [subject.encode(text, special=special) for text in texts for special in (True, False)]
     differing = [i for i, (old, new) in enumerate(zip(ids, after, strict=True)) if old != new]
     if differing:
         place = min(differing, key=lambda i: len(texts[i // 2]))
-        return broken(
-            f"after {called} calls {shown(texts[place // 2])} is {after[place][:16]}, and was "
-            f"{ids[place][:16]}",
-            component="padding, truncation or cache that a call leaves behind",
-        )
+        return f"{shown(texts[place // 2])} is {after[place][:16]}, and was {ids[place][:16]}"
     now = _state(subject)
-    if before != now:
-        return broken(
-            f"after {called} calls its serialised form is another: {_where(before, now)}",
-            component="padding, truncation or other state that a call leaves behind",
-        )
-    form = "its serialised form and " if before is not None else ""
-    return holds(f"after {called} calls {form}the ids of {len(texts)} texts are the same")
+    return "" if before == now else f"its serialised form is another: {_where(before, now)}"
+
+
+def _sides(subject: Subject, batch: list[str]) -> str:
+    """Whether a batch that asks for no side and no length is what it was, after ones that do."""
+    own = _own(subject, batch)
+    for layout in _LAYOUTS:
+        try:
+            subject.padded(batch, layout)
+        except LacksError:
+            continue
+        for old, new in zip(own, _own(subject, batch), strict=True):
+            if old == new or old is None or new is None:
+                continue
+            rows = zip(batch, old.ids, new.ids, strict=True)
+            text, was, now = next((row for row in rows if row[1] != row[2]), (batch[0], [], []))
+            cut = f"cut at the {layout.truncation_side} to {layout.max_length or 'the longest'}"
+            told = f"{now[:9]}, and was {was[:9]}" if was else "masked otherwise than before"
+            return (
+                f"after a batch padded at the {layout.padding_side}, {cut}, "
+                f"the row of {shown(text)} in one that asks for no side is {told}"
+            )
+    return ""
+
+
+def _own(subject: Subject, batch: list[str]) -> list[Rows | None]:
+    """A padded batch, and one that is cut as well, of which no side is asked."""
+    found: list[Rows | None] = []
+    for layout in _OWN:
+        try:
+            found.append(subject.padded(batch, layout))
+        except LacksError:
+            found.append(None)
+    return found
 
 
 def _state(subject: Subject) -> str | None:
@@ -98,7 +160,11 @@ PROOF = TokenizerProof(
     id="leaves_no_trace",
     claim="no call changes the serialised form, or the ids of a later call",
     why="Truncation that one call turns on cuts the texts of the next, and is saved with them.",
-    catches=("padding and truncation that leak out of a batched call", "a cache with a wrong key"),
-    remedy="Restore padding and truncation after each call, also when it raises.",
+    catches=(
+        "padding and truncation that leak out of a batched call",
+        "a side that stays what one call asked for", "a cache with a wrong key",
+    ),
+    remedy="Restore padding and truncation after each call, also when it raises, and copy lists "
+    "before you change them.",
     judge=judge,
-)
+)  # fmt: skip

@@ -13,6 +13,14 @@ def judge(trial: Trial) -> Found:
     tried, lost = trial.subject.unreachable_merges(_LIMIT)
     if not tried:
         raise LacksError("its merges are none")
+    unmade = trial.subject.unmade_tokens()
+    if unmade:
+        return broken(
+            f"{len(unmade)} token{'s' * (len(unmade) > 1)} of the vocabulary, {unmade[0]!r} first, "
+            "no merge makes: no text is encoded with them",
+            component="merges, of which some are missing",
+            unmade=len(unmade),
+        )
     if lost:
         return broken(
             f"{len(lost)} of {tried} merged tokens are never reached, {lost[0]!r} first: merges of "
@@ -25,10 +33,14 @@ def judge(trial: Trial) -> Found:
 
 PROOF = TokenizerProof(
     id="merges_reachable",
-    claim="every merged token comes out of the merges of its own spelling",
+    claim="every token comes out of the merges of its own spelling",
     why="A merge that never comes about is a row of the embedding that is never trained.",
-    catches=("merges in another order than they were learnt", "merges of parts that no text has"),
-    remedy="Keep merges in the order in which they were learnt; leave out those no merge leads to.",
+    catches=(
+        "merges in another order than they were learnt", "merges of parts that no text has",
+        "words that were put into the vocabulary without merges",
+    ),
+    remedy="Keep merges in the order in which they were learnt; leave out those no merge leads to; "
+    "add words as added tokens.",
     judge=judge,
     of_any=True,
-)
+)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.normalization import canonical
@@ -41,6 +42,14 @@ def _fault(trial: Trial, text: str) -> str:
         if span.start < before:
             return f"id {span.id} starts at {span.start}, before its predecessor at {before}"
         before = span.start
+    for one, other in pairwise(spans):
+        # A space is one byte, of which no two tokens have a part; but one at the start may stand
+        # for a prefix, too.
+        if other.start and " " in text[other.start : one.end]:
+            return (
+                f"ids {one.id} and {other.id} at {one.start} to {one.end} and {other.start} to "
+                f"{other.end} have the same space"
+            )
     waiting: list[Span] = []
     groups = _groups(spans)
     starts = [*(group[0].start for group in groups), len(text)][1:] if groups else []
@@ -51,7 +60,48 @@ def _fault(trial: Trial, text: str) -> str:
         if fault and not _expands(text, waiting):
             return fault
         waiting = waiting if fault else []
-    return fault if waiting else ""
+    return fault if waiting else _spaces_fault(trial, text, groups)
+
+
+def _spaces_fault(trial: Trial, text: str, groups: list[list[Span]]) -> str:
+    """Whether the spaces beside tokens are dealt with in one way.
+
+    Places may leave out the space that a token begins with, as GPT-2's do, or have one that its
+    token decodes without, as SentencePiece's; but for all tokens of a text alike.
+    """
+    subject = trial.subject
+    seen: dict[str, Span] = {}
+    control = {subject.unknown_id, *subject.special_ids.values()}
+    for group in groups:
+        span = group[0]
+        # What is special at the start of a text is the prefix's.
+        if len(group) > 1 or not span.start or span.start == span.end or span.id in control:
+            continue
+        piece, decoded = text[span.start : span.end], subject.decode([span.id])
+        if not decoded.strip() or not piece.strip():
+            continue
+        begins = decoded.startswith(" "), piece.startswith(" ")
+        more = piece.endswith(" ") and not decoded.endswith(" ")
+        if begins == (True, False) and text[span.start - 1] == " ":
+            if more:
+                return (
+                    f"text[{span.start}:{span.end}] is {shown(piece)}, and its token {span.id} "
+                    f"decodes to {shown(decoded)}: its place is one too far"
+                )
+            seen.setdefault("leaves out", span)
+        elif begins == (True, True):
+            seen.setdefault("has", span)
+        elif begins == (False, True):
+            seen.setdefault("adds", span)
+    if "has" not in seen or len(seen) == 1:
+        return ""
+    odd = seen.get("leaves out") or seen["adds"]
+    does = "leaves out the space" if "leaves out" in seen else "has a space that is not in it:"
+    return (
+        f"the place of id {odd.id}, {odd.start} to {odd.end}, {does} before "
+        f"{shown(subject.decode([odd.id]).strip())}, and that of id {seen['has'].id}, "
+        f"{seen['has'].start} to {seen['has'].end}, has its own"
+    )
 
 
 def _groups(spans: list[Span]) -> list[list[Span]]:
@@ -97,6 +147,8 @@ def _group_fault(trial: Trial, text: str, group: list[Span], until: int) -> str:
     # Of characters that were composed, libraries give the first one's place.
     if _loose(decoded, trial) in {_loose(piece, trial), _loose(wider, trial)}:
         return ""
+    if start == end:
+        return f"the place of id {ids[0]}, {start} to {end}, is empty; it is {shown(decoded)}"
     return (
         f"text[{start}:{end}] is {shown(piece)}, and its token{'s' * (len(ids) > 1)} {ids[:8]} "
         f"decode{'s' * (len(ids) == 1)} to {shown(decoded)}"
@@ -127,6 +179,7 @@ PROOF = TokenizerProof(
     catches=(
         "offsets in bytes where characters are meant",
         "offsets into the normalised text instead of the original",
+        "offsets one too far where a token begins with a space",
     ),
     remedy="Count characters of the original text, also where it holds more bytes than characters.",
     judge=judge,

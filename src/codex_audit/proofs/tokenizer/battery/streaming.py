@@ -12,6 +12,8 @@ from codex_audit.proofs.tokenizer.subject import LacksError, Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+_BEGINNING = 24
+
 
 def judge(trial: Trial) -> Found:
     """By the subject's own streaming decoder, or else by the usual window over `decode`."""
@@ -37,6 +39,9 @@ def judge(trial: Trial) -> Found:
 
     found = trial.hardest(fails, trial.examples // 2)
     if found is None:
+        fault = _left_over(trial, stream)
+        if fault:
+            return broken(fault, component="state that a stream keeps for the next one")
         return holds(f"by {way}, {len(trial.texts)} texts are the same token by token as whole")
     failing, text = found
     whole = subject.decode(subject.encode(text))
@@ -46,6 +51,29 @@ def judge(trial: Trial) -> Found:
         component=f"streaming {subject.component('decode')}",
         failed=len(failing),
     )
+
+
+def _left_over(trial: Trial, stream: Callable[[Sequence[int]], Iterable[str]]) -> str:
+    """What a stream that ended amid a character leaves to the next one."""
+    subject = trial.subject
+    if trial.domain:
+        return ""
+    plain = subject.encode(trial.plain)
+    whole = "".join(stream(plain))
+    for text in trial.texts.values():
+        ids = subject.encode(text)[:_BEGINNING]
+        for end in range(1, len(ids)):
+            if not subject.decode(ids[:end]).endswith("\ufffd"):
+                continue
+            list(stream(ids[:end]))
+            now = "".join(stream(plain))
+            if now != whole:
+                return (
+                    f"after a stream that ended amid a character of {shown(text)}, "
+                    f"{shown(trial.plain)} is {shown(now)} token by token, and was {shown(whole)}"
+                )
+            break
+    return ""
 
 
 def _counts(text: str, trial: Trial) -> str:
@@ -73,7 +101,10 @@ PROOF = TokenizerProof(
     id="streaming",
     claim="ids decoded as they arrive, joined, are the text that they decode to as a whole",
     why="What a user sees being written must be what was written.",
-    catches=("half characters shown as U+FFFD", "spaces lost between streamed tokens"),
+    catches=(
+        "half characters shown as U+FFFD", "spaces lost between streamed tokens",
+        "a decoder that all streams share",
+    ),
     remedy="Hold back incomplete characters, and decode with the ids before.",
     judge=judge,
-)
+)  # fmt: skip

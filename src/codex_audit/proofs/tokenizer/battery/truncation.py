@@ -13,7 +13,9 @@ def judge(trial: Trial) -> Found:
     texts = [text for text in trial.texts.values() if text]
     frame = subject.encode("", special=True)
     longest = max(len(subject.encode(text, special=True)) for text in texts)
-    lengths = sorted({len(frame) + 1, len(frame) + 2, max(len(frame) + 1, longest // 2), longest})
+    # Where there is a frame, also to it alone: no id of the text is left then.
+    least = max(1, len(frame))
+    lengths = sorted({least, least + 1, least + 2, max(least + 1, longest // 2), longest})
     tried: list[str] = []
     lacking = ""
     for side in ("right", "left"):
@@ -28,6 +30,10 @@ def judge(trial: Trial) -> Found:
             except LacksError as reason:
                 lacking = str(reason)
                 break
+            except Exception:
+                if length > len(frame):
+                    raise
+                continue  # it may refuse to leave no room for text
             fault = _fault(subject, texts, rows, frame, (length, side))
             if fault:
                 return broken(
