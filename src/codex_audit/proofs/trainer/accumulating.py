@@ -32,6 +32,7 @@ _HALF = 0.02  # what reduced precision may do, where the subject cannot be asked
 _ASKEW = 0.5
 _ROUGHLY = 0.2
 _ALIKE = 0.05
+_ALMOST_NONE = 1e-6
 _BATCH_STATISTICS = "running_mean"
 
 
@@ -121,7 +122,21 @@ def why_not(trial: Trial, results: Mapping[str, Result]) -> Skip | Broken | None
         for times, rows, result in ((k, b, many), (1, k * b, one)):
             if not result.completed:
                 return trial.unjudged(f"accumulate={times} and batch_size={rows}", result)
+        if b == 1 and _compares_samples(many.trace, one.trace):
+            return Skip(
+                "a batch of one sample has no loss: it compares the samples of a batch, so that of"
+                " smaller ones is another"
+            )
     return None
+
+
+def _compares_samples(alone: Trace, together: Trace) -> bool:
+    """Whether samples give a loss only together, as where each is told apart from the others."""
+    if not alone.steps or not together.steps:
+        return False
+    losses = [micro.loss for micro in alone.steps[0].micros]
+    least = _ALMOST_NONE * abs(together.steps[0].loss)
+    return bool(losses) and all(abs(loss) < least for loss in losses)
 
 
 def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:

@@ -86,6 +86,7 @@ def try_subject(
     if not result.completed:
         return Tried(failures=((f"synthetic run to step {steps}", _why(result)),), runs=1)
     children.preload(report["heavy"])
+    children.try_to_preload(report["slow"])
     after = result.final.rng if result.final else {}
     untouched = report["untouched"]
     known = {"versions": report["versions"], "device_name": report["device_name"]}
