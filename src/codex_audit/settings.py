@@ -60,13 +60,14 @@ class TrainerSettings(_Table, frozen=True):
         factory: `module:function`; none, and no command, means the reference kit.
         command: a training command instead, with `{steps}`, `{dir}`, `{seed}` and `{device}`.
         resume: the command that goes on from what `command` left in `{dir}`; dots at its
-            beginning stand for `command`.
+            beginning stand for `command`, `{checkpoint}` for the newest that `checkpoints` finds.
         losses: a regular expression with a group `loss`, and perhaps `step`, on the output; or
             a file.
         checkpoints: a glob below `{dir}`.
         environment: variables for the command.
         python: the interpreter that the command calls `python`, if not this one.
         cwd: where the command runs, relative to the repository.
+        copy: each run has a copy of the repository as its `{dir}`, and runs there.
         setup: a command that is run once before.
         trust_checkpoints: unpickle a checkpoint that `weights_only=True` refuses.
         steps: optimizer steps of the longest run.
@@ -81,6 +82,7 @@ class TrainerSettings(_Table, frozen=True):
     environment: dict[str, str] = {}
     python: str | None = None
     cwd: str | None = None
+    copy: bool = False
     setup: str | None = None
     trust_checkpoints: bool = False
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40

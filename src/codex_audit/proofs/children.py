@@ -189,6 +189,11 @@ class Children:
         for nursery in self._nurseries:
             nursery.ask({"import": list(modules)})
 
+    def try_to_preload(self, modules: Sequence[str]) -> None:
+        """The same with modules of which it is not known whether a process can be forked then."""
+        for nursery in self._nurseries if modules else ():
+            nursery.ask({"try": list(modules)})
+
     def start(
         self,
         name: str,

@@ -25,7 +25,9 @@ from typing import Any
 from codex_audit.proofs import child
 
 _TICK = 0.02
-# Worth a second or more each; whatever else a subject imports, it imports itself.
+_INSTALLED = {"site-packages", "dist-packages"}
+# Worth a second or more each. Whatever else a subject imports, it imports itself, unless that
+# takes long; it is then imported here if a child in which that was tried has come to no harm.
 FIRST = ("torch", "numpy", "torch._dynamo")
 HEAVY = (
     *FIRST,
@@ -50,11 +52,23 @@ def heavy_modules(root: Path) -> list[str]:
     return found
 
 
+def slow_modules(before: set[str], root: Path) -> list[str]:
+    """Modules of installed libraries that came after `before`, in the order of their imports."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is None or name in before or child.in_tree(Path(file), root):
+            continue
+        if _INSTALLED.intersection(Path(file).parts):
+            found.append(name)
+    return found
+
+
 def main() -> None:
     """Serve requests, one JSON object a line, until standard input ends.
 
-    A request is `{"import": [modules]}` or `{"name", "module", "spec", "log"}`. To the second
-    "started NAME PID" is answered, and later "ended NAME CODE".
+    A request is `{"import": [modules]}`, `{"try": [modules]}` or `{"name", "module", "spec",
+    "log"}`. To the last "started NAME PID" is answered, and later "ended NAME CODE".
     """
     spec: dict[str, Any] = json.loads(Path(sys.argv[1]).read_bytes())
     child.die_with(spec["parent"])
@@ -78,6 +92,11 @@ def _serve(request: dict[str, Any], running: dict[int, str], root: Path) -> None
         for name in request["import"]:
             _preload(name, root)
         return
+    if "try" in request:
+        if _harmless(request["try"]):
+            for name in request["try"]:
+                importlib.import_module(name)
+        return
     pid = os.fork()
     if pid == 0:
         _become(request)
@@ -92,6 +111,27 @@ def _preload(name: str, root: Path) -> None:
         return
     with suppress(ImportError):  # the subject's own import of it will say why
         importlib.import_module(name)
+
+
+def _harmless(names: list[str]) -> bool:
+    """Whether a child that imports them has no thread, and generators as before."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1] == 0
+    try:
+        states = _states()
+        for name in names:
+            importlib.import_module(name)
+        alone = len(list(Path("/proc/self/task").iterdir())) == 1
+        os._exit(not (alone and _states() == states))
+    except BaseException:  # noqa: BLE001 - the subject's own import of it will say why
+        os._exit(1)
+
+
+def _states() -> str:
+    """Of torch's generator, which no child seeds anew."""
+    torch = sys.modules.get("torch")
+    return "" if torch is None else str(torch.get_rng_state().tolist())
 
 
 def _reap(running: dict[int, str]) -> None:

@@ -222,6 +222,55 @@ class StepsInBackward:
         torch.set_rng_state(state[3])
 
 
+class Descent:
+    """Momentum, written by hand."""
+
+    def __init__(self, parameters):
+        self.parameters = list(parameters)
+        self.momentum = [torch.zeros_like(p) for p in self.parameters]
+
+    def step(self):
+        for parameter, slot in zip(self.parameters, self.momentum, strict=True):
+            slot.mul_(0.8).add_(parameter.grad)
+            parameter.data -= 0.01 * slot
+            parameter.grad = None
+
+
+class OwnDescent:
+    """What steps is no optimizer of torch, and `train` tells nothing."""
+
+    GOOD = "an optimizer that is none of torch's, and a train() that returns nothing"
+
+    def __init__(self, seed, device, directory):
+        del device, directory
+        torch.manual_seed(seed)
+        self.inputs, self.targets = numbers()
+        self.model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 1))
+        self.optimizer = Descent(self.model.parameters())
+        self.done = 0
+
+    def train(self, steps):
+        while self.done < steps:
+            for rows in torch.randint(24, (2, 6)):
+                loss = functional.mse_loss(self.model(self.inputs[rows]), self.targets[rows])
+                (finite(loss) / 2).backward()
+            self.optimizer.step()
+            self.done += 1
+
+    def state(self):
+        return {f"momentum.{n}": slot for n, slot in enumerate(self.optimizer.momentum)}
+
+    def save(self, directory):
+        state = [self.model.state_dict(), self.optimizer.momentum, self.done]
+        put(directory / "all.pt", [*state, torch.get_rng_state()])
+
+    def load(self, directory):
+        weights, slots, self.done, generator = torch.load(directory / "all.pt", weights_only=True)
+        self.model.load_state_dict(weights)
+        self.optimizer.momentum = slots
+        torch.set_rng_state(generator)
+
+
 class WithoutState:
     """A function of parameters, differentiated by torch.func; momentum in a dictionary."""
 

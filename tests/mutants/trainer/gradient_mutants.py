@@ -55,6 +55,21 @@ class DividesTwice(RandomBlocks):
             self.model.forward = original
 
 
+class AveragesEachMicroBatch(Plain):
+    """The average of the weights is updated with each micro-batch"""
+
+    CAUGHT_BY = "accumulation_equals_large_batch"
+    NAMES = ("average", "each micro-batch")
+    SOURCE = "made up"
+
+    def backward(self, loss):
+        super().backward(loss)
+        super().update_average()
+
+    def update_average(self):
+        pass
+
+
 class LastWindowDividedByK(Plain):
     """The short last window of an epoch is divided by the full number of micro-batches."""
 

@@ -152,6 +152,20 @@ class CleansGradients(Plain):
         super().clip()
 
 
+class ReplacesNaNByZero(Plain):
+    """A loss that is NaN is replaced by zero, and the optimizer's moments move the weights on"""
+
+    CAUGHT_BY = "non_finite_noticed"
+    NAMES = ("unnoticed", "replaced")
+    SOURCE = "made up"
+
+    def weigh(self, loss, labels, window):
+        weighed = super().weigh(loss, labels, window)
+        if torch.isfinite(weighed):
+            return weighed
+        return sum(p.sum() for p in self.trained()) * 0.0
+
+
 class DecaysHeld(Plain):
     """A frozen parameter is in the optimizer's groups with a gradient of zero: it decays."""
 

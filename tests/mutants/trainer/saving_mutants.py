@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 
@@ -119,6 +120,20 @@ class WritesInPlaceInTheBackground(InTheBackground):
         path.write_bytes(copied.getvalue())
 
 
+class WritesWhatGoesOnChanging(InTheBackground):
+    """A thread is given the weights themselves, which the next steps change"""
+
+    CAUGHT_BY = "resume_bit_exact"
+    NAMES = ("background", "copy")
+    SOURCE = "Lightning-AI/pytorch-lightning#21079, AsyncCheckpointIO"
+
+    def write(self, path, state):
+        if self.writer is not None:
+            self.writer.join()
+        self.writer = threading.Thread(target=Plain.write, args=(self, path, state))
+        self.writer.start()
+
+
 class SortsNamesAsTexts(Plain):
     """The newest is the last of the names as texts: step-9 comes after step-10."""
 
@@ -161,6 +176,18 @@ class DeletesTheBest(Plain):
     def prune(self, directory):
         for path in self.checkpoints(directory)[: -self.keep] if self.keep else []:
             path.unlink()
+
+
+class ForgetsTheBest(Plain):
+    """Which checkpoint was the best is not restored: a worse one takes its place"""
+
+    CAUGHT_BY = "retention"
+    NAMES = ("best", "not restored")
+    SOURCE = "made up"
+
+    def restore(self, state):
+        super().restore(state)
+        self.best, self.best_step = math.inf, 0
 
 
 class ComparesSpellings(Plain):

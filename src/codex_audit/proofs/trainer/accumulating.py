@@ -12,13 +12,13 @@ import msgspec
 
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Broken, Skip
-from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness, whole
+from codex_audit.proofs.trainer.vectors import Likeness, Moved, Vector, likeness, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_audit.proofs.trainer.runs import Knob, Result, Run
-    from codex_audit.proofs.trainer.trace import Step, Trace
+    from codex_audit.proofs.trainer.trace import State, Step, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 # (micro-batches, samples of each).
@@ -31,6 +31,8 @@ _DRIFTED = 0.02  # Adam makes much of what rounding leaves in a gradient near ze
 _HALF = 0.02  # what reduced precision may do, where the subject cannot be asked for another
 _ASKEW = 0.5
 _ROUGHLY = 0.2
+_ALIKE = 0.05
+_ALMOST_NONE = 1e-6
 _BATCH_STATISTICS = "running_mean"
 
 
@@ -120,7 +122,21 @@ def why_not(trial: Trial, results: Mapping[str, Result]) -> Skip | Broken | None
         for times, rows, result in ((k, b, many), (1, k * b, one)):
             if not result.completed:
                 return trial.unjudged(f"accumulate={times} and batch_size={rows}", result)
+        if b == 1 and _compares_samples(many.trace, one.trace):
+            return Skip(
+                "a batch of one sample has no loss: it compares the samples of a batch, so that of"
+                " smaller ones is another"
+            )
     return None
+
+
+def _compares_samples(alone: Trace, together: Trace) -> bool:
+    """Whether samples give a loss only together, as where each is told apart from the others."""
+    if not alone.steps or not together.steps:
+        return False
+    losses = [micro.loss for micro in alone.steps[0].micros]
+    least = _ALMOST_NONE * abs(together.steps[0].loss)
+    return bool(losses) and all(abs(loss) < least for loss in losses)
 
 
 def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
@@ -192,6 +208,41 @@ def schedule_wrong(many: Trace, one: Trace, k: int) -> Wrong | None:
     return None
 
 
+def average_wrong(many: Trace, one: Trace, agreed: int) -> Wrong | None:
+    """Whether an average of the weights moves another way where these move alike."""
+    averages = _averages(many.steps[0].before) & _averages(one.steps[0].before)
+    for a, b in list(zip(many.steps, one.steps, strict=False))[:agreed] if averages else []:
+        weights = likeness(
+            Moved(a.after.parameters, many.steps[0].before.parameters, many.file),
+            Moved(b.after.parameters, one.steps[0].before.parameters, one.file),
+        )
+        if weights is None or not weights.equal(_ALIKE):
+            return None
+        x, x0, y, y0 = (
+            {name: state.extra[name] for name in averages if name in state.extra}
+            for state in (a.after, many.steps[0].before, b.after, one.steps[0].before)
+        )
+        found = likeness(Moved(x, x0, many.file), Moved(y, y0, one.file))
+        if found is not None and found.other and abs(found.ratio - 1) > _ROUGHLY:
+            return Wrong(
+                f"step {a.number}: the weights agree, but their average (`{min(averages)}`) has"
+                f" moved {found.ratio:.3g} times as far: it is updated with each micro-batch;"
+                " update it once for each step of the optimizer",
+                a.number,
+                found.ratio,
+            )
+    return None
+
+
+def _averages(state: State) -> frozenset[str]:
+    """The subject's own tensors that begin as copies of weights."""
+    return frozenset(
+        name
+        for name, bits in state.extra.items()
+        if any(bits.same_as(weight) for weight in state.parameters.values())
+    )
+
+
 def _begin_alike(a: Step, b: Step) -> bool:
     one, other = a.before.parameters, b.before.parameters
     return one.keys() == other.keys() and all(one[n].same_as(other[n]) for n in one)
@@ -225,7 +276,8 @@ def _judge_step(
             f"the gradients differ by {max(abs(found.ratio - 1), found.apart):.1g}, which reduced"
             " precision would do as well; give the factory a `precision`"
         )
-    if not known or ("dropout" not in trial.subject.knobs and _draws(many)):
+    blind = "dropout" not in trial.subject.knobs or not _losses_agree(a, b)
+    if not known or (blind and _draws(many)):
         return Skip(
             "what the model is given is drawn at random for each micro-batch, so that the two"
             " cannot be compared; give the factory a `dropout` that turns all of it off"
@@ -252,10 +304,17 @@ def _multiple(found: Likeness, made: int, k: int) -> str:
     return ""
 
 
+def _sums(a: Step, b: Step) -> tuple[float, float]:
+    return a.loss / (a.scale or 1.0), b.loss / (b.scale or 1.0)
+
+
+def _losses_agree(a: Step, b: Step) -> bool:
+    one, other = _sums(a, b)
+    return abs(one - other) <= 1e-4 * abs(other)
+
+
 def _uneven(found: Likeness, a: Step, b: Step) -> str:
-    scale_a, scale_b = a.scale or 1.0, b.scale or 1.0
-    sums = (a.loss / scale_a, b.loss / scale_b)
-    agree = abs(sums[0] - sums[1]) <= 1e-4 * abs(sums[1])
+    sums = _sums(a, b)
     words = f"the gradient is another ({found.apart:.2g} of its length, {found.ratio:.4g} times)"
     made = len(a.micros)
     if made > 1 and sums[1] and abs(sums[0] / sums[1] / made - 1) <= _ROUGHLY:
@@ -263,7 +322,7 @@ def _uneven(found: Likeness, a: Step, b: Step) -> str:
             f"{words}, and so are the losses: they are not divided by the number of micro-batches,"
             f" {made}; divide by the tokens of the whole window, which are unequal besides"
         )
-    if agree:
+    if _losses_agree(a, b):
         return (
             f"{words} though the losses add up to the same {sums[1]:.6g}: a part of the window's"
             " gradient is lost or scaled after backward (zero_grad between micro-batches, a step"

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from codex_audit.proofs.trainer.alive import count
-from codex_audit.proofs.trainer.bits import Bits, BitsFile
+from codex_audit.proofs.trainer.bits import BitsFile
 from codex_audit.proofs.trainer.deliveries import Deliveries
 from codex_audit.proofs.trainer.digests import digest, rng_digests, tensors_in
 from codex_audit.proofs.trainer.interventions import poisoned, still_dropout, worsened
@@ -29,7 +29,7 @@ from codex_audit.proofs.trainer.named import Named
 from codex_audit.proofs.trainer.passes import Pass, Passes
 from codex_audit.proofs.trainer.sampling import Sampling
 from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
-from codex_audit.proofs.trainer.turns import Turns, watch_steps
+from codex_audit.proofs.trainer.turns import Turns, watch_plateaus, watch_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,11 +46,13 @@ _KILL = signal.SIGKILL
 class Recorder:
     """Watches this process from `install` on, and writes what it sees to `path`.
 
-    `extra` gives further tensors of the subject, such as an average of its weights.
+    `extra` gives further tensors of the subject, such as an average of its weights; `settle`
+    waits until no save is being written any more.
     """
 
     def __init__(self, path: Path, faults: Faults) -> None:
         self.extra: Callable[[], Mapping[str, Tensor]] = dict
+        self.settle: Callable[[], None] = lambda: None
         self.steps = 0
         self.follows = False
         self._faults = faults
@@ -86,7 +88,7 @@ class Recorder:
         watch_steps(self._named.add, self._step)
         Sampling(self._deliveries, self._faults).install()
         self._watch_scaler()
-        self._watch_plateau()
+        watch_plateaus(self._follow)
 
     def close(self) -> None:
         """Close the files, after which nothing more may be seen."""
@@ -110,14 +112,14 @@ class Recorder:
         """The subject as it is now."""
         if self._faults.count_at:
             return State()
-        named = self._named
+        named, write = self._named, self._bits.write
         parameters, buffers = named.parameters(), named.buffers()
         modes = ("".join("te"[not m.training] for m in root.modules()) for root in named.models)
         return State(
-            parameters=self._write(parameters),
-            buffers=self._write(buffers),
-            optimizer=self._write(named.optimizer_state(parameters)),
-            extra=self._write(dict(self.extra())),
+            parameters=write(parameters),
+            buffers=write(buffers),
+            optimizer=write(named.optimizer_state(parameters)),
+            extra=write(dict(self.extra())),
             rng=rng_digests(),
             modes=" ".join(hashlib.sha256(each.encode()).hexdigest()[:16] for each in modes),
         )
@@ -143,16 +145,20 @@ class Recorder:
         self._stepwise = True
         self._before = self.state()
 
-    def end_step(self, loss: float) -> None:
-        """Tell that it has ended."""
-        before, self._before = self._before or State(), None
+    def end_step(self, loss: float | None = None) -> None:
+        """Tell that it has ended; without a loss, those of its backward passes are its own."""
+        before = self._before or State()
+        micros = (Micro(loss=loss),) if loss is not None else self._taken()
+        self._before = None
+        if not micros:
+            return
         self.steps += 1
         if not self._began:
             self._began = True
             self._put(Line(before=before))
         step = Step(
             number=self.steps,
-            micros=(Micro(loss=loss),),
+            micros=micros,
             before=before,
             rates=(),
             scale=None,
@@ -162,7 +168,15 @@ class Recorder:
         )
         self._put(Line(step=self._counted(step)))
         if self._faults.kill_at is not None and self._faults.kill_at[0] == self.steps:
-            os.kill(os.getpid(), _KILL)
+            self._kill()
+
+    def _follow(self) -> None:
+        self.follows = True
+
+    def _kill(self) -> None:
+        """End here; a save that a thread is still to write is whole by then."""
+        self.settle()
+        os.kill(os.getpid(), _KILL)
 
     # What the model is given
 
@@ -263,7 +277,7 @@ class Recorder:
     def _kill_between_steps(self) -> None:
         """End here if asked to; right after a step another optimizer may have its turn."""
         if self._faults.kill_at == (self.steps, 0) and not self._inside:
-            os.kill(os.getpid(), _KILL)
+            self._kill()
 
     def _micro(self, loss: float) -> None:
         if not self._micros:
@@ -283,7 +297,7 @@ class Recorder:
         self._own_loss = None
         self._put(Line(micro=micro))
         if self._faults.kill_at == (self.steps, len(self._micros)) and not self._inside:
-            os.kill(os.getpid(), _KILL)
+            self._kill()
 
     # The step
 
@@ -306,17 +320,12 @@ class Recorder:
     def _end_turn(self) -> None:
         """Record the step; a further optimizer's turn in it makes its record anew."""
         if self._micros:
-            rows = self._deliveries.end_of_step()
-            micros = tuple(
-                msgspec.structs.replace(micro, indices=own)
-                for micro, own in zip(self._micros, rows, strict=True)
-            )
+            before, micros = self._before, self._taken()
             if self._inside:
                 self._last += micros
             else:
                 self.steps += 1
-                self._last, self._last_before = micros, self._before or State()
-            self._micros, self._before = [], None
+                self._last, self._last_before = micros, before or State()
             self._calls_of_step, self._calls = max(1, self._calls), 0
         step = Step(
             number=self.steps,
@@ -334,21 +343,17 @@ class Recorder:
             self._names = names
             self._put(Line(names=names))
 
+    def _taken(self) -> tuple[Micro, ...]:
+        """The micro-batches of a step that ends, each with the samples that were its own."""
+        told = zip(self._micros, self._deliveries.end_of_step(), strict=True)
+        self._micros, self._before = [], None
+        return tuple(msgspec.structs.replace(micro, indices=own) for micro, own in told)
+
     def _counted(self, step: Step) -> Step:
         """The step with what is alive in the process, where that is asked for."""
         if self.steps not in self._faults.count_at:
             return step
         return msgspec.structs.replace(step, **count())
-
-    def _watch_plateau(self) -> None:
-        kind = torch.optim.lr_scheduler.ReduceLROnPlateau
-        step = kind.step
-
-        def stepped(schedule: Any, *args: Any, **kwargs: Any) -> None:
-            self.follows = True
-            step(schedule, *args, **kwargs)
-
-        kind.step = stepped  # type: ignore[method-assign,assignment]
 
     # The gradient scaler
 
@@ -381,13 +386,9 @@ class Recorder:
 
     def _skip(self) -> None:
         """The micro-batches since the last step were given up."""
-        self._deliveries.end_of_step()
-        self._micros, self._before = [], None
+        self._taken()
         self._turns.give_up()
         self._put(Line(skipped=True))
-
-    def _write(self, tensors: Mapping[str, Tensor]) -> dict[str, Bits]:
-        return self._bits.write(tensors)
 
     def _put(self, line: Line) -> None:
         self._file.write(line.encoded())

@@ -118,10 +118,29 @@ def reference(trial: Trial, results: Mapping[str, Result], point: int) -> tuple[
 def resumes(trial: Trial, results: Mapping[str, Result]) -> list[Resume]:
     """Every resumed run, compared."""
     saved = {save.step: save.rng for save in results[INTERRUPTED].saves}
+    source = results[INTERRUPTED].trace
     return [
-        _resume(trial, p, where, results[str(p)], saved.get(p, {}))
+        _resume(
+            trial, p, where, results[str(p)], saved.get(p, {}), changed_since(source, p, results)
+        )
         for p, where in points(trial).items()
     ]
+
+
+def changed_since(source: Trace, point: int, results: Mapping[str, Result]) -> str:
+    """Whether what was loaded is of a step that was made after the save; "" if not."""
+    steps = results[str(point)].trace.steps
+    if not steps or len(source.steps) <= point:
+        return ""
+    wanted, found = source.steps[point].before.parameters, steps[0].before.parameters
+    moved = {n: bits for n, bits in found.items() if n in wanted and not bits.same_as(wanted[n])}
+    for later in source.steps[point:]:
+        if any(bits.same_as(later.after.parameters.get(name)) for name, bits in moved.items()):
+            return (
+                f"the save after step {point} holds weights of step {later.number}: a writer in"
+                " the background reads them while training goes on; copy them before it returns"
+            )
+    return ""
 
 
 def restored(trial: Trial, saved: Mapping[str, str], result: Result) -> frozenset[str]:
@@ -133,7 +152,12 @@ def restored(trial: Trial, saved: Mapping[str, str], result: Result) -> frozense
 
 
 def _resume(
-    trial: Trial, point: int, where: str, result: Result, saved: Mapping[str, str]
+    trial: Trial,
+    point: int,
+    where: str,
+    result: Result,
+    saved: Mapping[str, str],
+    changed: str,
 ) -> Resume:
     compared = min(len(result.trace.steps), trial.steps - point)
     if result.failure is not None or result.exit_code:
@@ -148,5 +172,7 @@ def _resume(
     )
     found = diverge(pair)
     if found is not None:
+        if changed:
+            found = msgspec.structs.replace(found, cause=changed)
         return Resume(point, where, str(found), compared, result, found)
     return Resume(point, where, "", compared, result)

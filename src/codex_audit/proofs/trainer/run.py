@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from codex_audit.proofs.child import in_tree, place_of, serve
-from codex_audit.proofs.nursery import heavy_modules
+from codex_audit.proofs.nursery import heavy_modules, slow_modules
 from codex_audit.proofs.trainer.offline import cut_network
 from codex_audit.proofs.trainer.runs import Run
 from codex_audit.proofs.trainer.session import Session, UnableError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MODULE = "codex_audit.proofs.trainer.run"
 REFERENCE = "codex_audit.proofs.trainer.reference:create"
+_LONG = 1.0  # seconds that each of dozens of runs would spend on imports
 _LIBRARIES = ("torch", "numpy", "transformers", "accelerate", "lightning", "pytorch-lightning")
 
 
@@ -43,7 +45,10 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     if run.offline:
         cut_network()
     name = spec["factory"] or REFERENCE
+    root = Path(spec["root"])
+    known, started = set(sys.modules), time.monotonic()
     factory = resolve(name)
+    slow = slow_modules(known, root) if time.monotonic() - started > _LONG else []
     # The factory's module has imported its torch by now, whichever that is.
     from codex_audit.proofs.trainer import adapters, digests, recorder  # noqa: PLC0415
     from codex_audit.proofs.trainer.adapters.choosing import make_driver  # noqa: PLC0415
@@ -51,7 +56,6 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     from codex_audit.proofs.trainer.reading import Reads  # noqa: PLC0415
 
     del adapters
-    root = Path(spec["root"])
     source = Path(spec["source"]) if spec.get("source") else None
     watch = recorder.Recorder(Path(spec["trace"]), run.faults)
     watch.install()
@@ -66,6 +70,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     told: dict[str, Any] = {
         "subject": _describe(spec, factory, driver, adapter, root),
         "heavy": heavy_modules(root),
+        "slow": slow,
         "untouched": untouched,
         **_device(),
     }

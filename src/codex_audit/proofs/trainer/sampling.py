@@ -45,7 +45,8 @@ class Sampling:
                 key = id(loader._dataset)  # noqa: SLF001 - as above
                 own = self._repeated.setdefault(key, (loader._dataset, deepcopy(batch), index))  # noqa: SLF001 - as above
                 batch, index = deepcopy(own[1]), own[2]
-            self._deliver(batch, index)
+            counted = loader._dataset_kind == dataloader._DatasetKind.Iterable  # noqa: SLF001 - as above
+            self._deliver(batch, None if counted else index)
             return batch
 
         base._next_index, base.__next__ = indexed, delivered  # type: ignore[method-assign,assignment] # noqa: SLF001

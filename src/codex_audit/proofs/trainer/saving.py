@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from codex_audit.proofs.trainer.background import Background
+
 # Audit event -> its arguments that are paths; the last of them names what is changed.
 _EVENTS = {
     "os.rename": 2,
@@ -33,11 +35,13 @@ _QUIET, _PATIENCE = 0.1, 10
 class Operations:
     """Changes to files below `directory` since `begin`, told by Python right before it makes them.
 
-    Those of other languages are not seen; for them there is the limit on a file's size.
+    Those of other languages are not seen; for them there is the limit on a file's size. A thread
+    that makes them waits as `background` has it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, background: Background) -> None:
         self.seen: list[str] = []
+        self._background = background
         self._below = str(directory) + os.sep
         self._halt: int | None = None
         self._active = False
@@ -47,12 +51,15 @@ class Operations:
         """Count from now on; `halt` is the operation before which the process is killed."""
         self.seen = []
         self._halt, self._active = halt, True
+        self._background.begin()
         if not self._installed:
             self._installed = True
+            self._background.install()
             sys.addaudithook(self._hook)
 
     def settle(self) -> None:
         """Wait until nothing more changes, where another thread or process may be at work."""
+        self._background.hurry()
         if threading.active_count() == 1 and not multiprocessing.active_children():
             return
         for _ in range(_PATIENCE):
@@ -76,6 +83,7 @@ class Operations:
         names = [self._name(path) for path in paths]
         if any(name is None for name in names):
             return
+        self._background.wait()
         self.seen.append(f"{verb} {' to '.join(map(str, names))}")
         if self._halt == len(self.seen):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from codex_audit.proofs.trainer.background import Background
 from codex_audit.proofs.trainer.runs import Evaluation, Save
 from codex_audit.proofs.trainer.saving import Operations, kill_later, killed_by_size
 
@@ -82,7 +83,8 @@ class Session:
         self.told: Callable[[], None] = lambda: None
         self.models: Callable[[], Sequence[nn.Module]] = list
         self._source = source
-        self._operations = Operations(directory)
+        self._operations = Operations(directory, Background(lambda: recorder.steps))
+        recorder.settle = self._operations.settle
 
     @property
     def knobs(self) -> dict[str, Knob]:

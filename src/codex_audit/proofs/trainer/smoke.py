@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 PACKAGE = "codex_audit.proofs.trainer.battery"
 PHASE = 5
 _MOST_AT_A_TIME = 8
+_PROTOCOL = "protocol"
+# Of a run that makes no step one proof tells; to the others, nothing is not good, nor bad.
+_TELLS_OF_NONE = "loss_finite"
+_NO_STEP = "not judged: no optimizer step and no backward pass was seen, nor a loss told of"
 _NETWORK = re.compile(
     r"\b(gaierror|NetworkUsedError|NameResolutionError|URLError|ConnectError|ConnectTimeout"
     r"|ConnectionRefusedError|ConnectionResetError|LocalEntryNotFoundError)\b"
@@ -72,7 +76,8 @@ def try_subject(
         executor.make([straight])
         first = executor.results[straight]
         if first.completed:
-            straight = _as_it_counts(straight, first)
+            adapter = executor.reports[straight]["subject"]["adapter"]
+            straight = _as_it_counts(straight, first, adapter)
             executor.make([straight])
     except ToolError as error:
         return Tried(failures=(("the first run", Failure.of(error)),), runs=1)
@@ -81,6 +86,7 @@ def try_subject(
     if not result.completed:
         return Tried(failures=((f"synthetic run to step {steps}", _why(result)),), runs=1)
     children.preload(report["heavy"])
+    children.try_to_preload(report["slow"])
     after = result.final.rng if result.final else {}
     untouched = report["untouched"]
     known = {"versions": report["versions"], "device_name": report["device_name"]}
@@ -98,10 +104,11 @@ def try_subject(
     return _try_all(proofs, trial, executor)
 
 
-def _as_it_counts(straight: Run, first: Result) -> Run:
+def _as_it_counts(straight: Run, first: Result, adapter: str) -> Run:
     """Ask in steps of `train`, where it uses no torch optimizer, or several in turn."""
     made, told = len(first.trace.steps), len(first.losses)
-    if told and not made:
+    passes = first.trace.pending if adapter == _PROTOCOL else ()
+    if (told or passes) and not made:
         return msgspec.structs.replace(straight, stepwise=True)
     if first.optimizers > 1 and made > straight.until and told in {0, straight.until}:
         return msgspec.structs.replace(straight, together=True)
@@ -109,7 +116,11 @@ def _as_it_counts(straight: Run, first: Result) -> Run:
 
 
 def _try_all(proofs: Mapping[str, TrainerProof], trial: Trial, executor: Executor) -> Tried:
-    asked = {name: proof.runs(trial) for name, proof in proofs.items()}
+    idle = not trial.straight.trace.steps
+    asked = {
+        name: Skip(_NO_STEP) if idle and name != _TELLS_OF_NONE else proof.runs(trial)
+        for name, proof in proofs.items()
+    }
     failures: list[tuple[str, Failure]] = []
     try:
         executor.make(runs_of(asked))

@@ -152,6 +152,18 @@ def watch_steps(made: Callable[[Optimizer], None], stepped: Callable[[Optimizer]
     register_optimizer_step_post_hook(ends)
 
 
+def watch_plateaus(stepped: Callable[[], None]) -> None:
+    """Tell when a rate follows what is evaluated."""
+    kind = torch.optim.lr_scheduler.ReduceLROnPlateau
+    original = kind.step
+
+    def followed(schedule: Any, *args: Any, **kwargs: Any) -> None:
+        stepped()
+        original(schedule, *args, **kwargs)
+
+    kind.step = followed  # type: ignore[method-assign,assignment]
+
+
 def _held_by(optimizer: Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 

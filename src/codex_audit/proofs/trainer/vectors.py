@@ -52,6 +52,21 @@ class Vector:
         return None if bits is None else numbers_of(bits, self._file)
 
 
+class Moved(Vector):
+    """How far tensors have come since an earlier moment of the same trace."""
+
+    def __init__(self, after: Mapping[str, Bits], before: Mapping[str, Bits], file: str) -> None:
+        super().__init__(after, file)
+        self._before = Vector(before, file)
+
+    def part(self, name: str) -> list[float] | None:
+        """The numbers of one tensor less those that it had."""
+        after, before = super().part(name), self._before.part(name)
+        if after is None or before is None or len(after) != len(before):
+            return None
+        return [x - y for x, y in zip(after, before, strict=True)]
+
+
 def likeness(one: Vector, other: Vector, scale: float = 1.0) -> Likeness | None:
     """How `one` lies to `other` times `scale`; None where bits were not kept.
 

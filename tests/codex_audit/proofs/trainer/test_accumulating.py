@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from codex_audit.proofs.trainer import accumulating
 from codex_audit.proofs.trainer.runs import Result, Subject
@@ -50,3 +51,19 @@ def test_an_epoch_that_ends_inside_a_step_is_as_long_as_its_samples_say() -> Non
     assert not isinstance(found, Skip)
     assert "4x2" in found
     assert found["4x2"].until == 6
+
+
+@pytest.mark.parametrize(("alone", "unjudged"), [(0.0, True), (0.25, False)])
+def test_a_loss_that_only_samples_together_have_is_not_compared(
+    alone: float, unjudged: bool
+) -> None:
+    asked = trial(epochs(24, 2), 12)
+    (step, *_) = asked.straight.trace.steps
+    apart = replace(step, micros=(Micro(loss=alone),) * 4)
+    together = replace(step, micros=(Micro(loss=1.0),))
+    results = {
+        "4x1": Result(trace=Trace(steps=(apart,)), final=State()),
+        "1x4": Result(trace=Trace(steps=(together,)), final=State()),
+    }
+    found = accumulating.why_not(asked, results)
+    assert isinstance(found, Skip) is unjudged

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from codex_audit.proofs.trainer.bits import BitsFile
 from codex_audit.proofs.trainer.commands.asked import Asked, Opened, Ran, Written
@@ -181,3 +182,17 @@ def test_a_mean_over_the_interruption_counts_only_if_the_training_differs(make: 
     assert "step 6 spans the interruption" in found.notes[0]
     other = resumed(before, make(means((6, 3.1), (8, 2.2), (10, 1.2)), {WEIGHTS: 1.1}))
     assert other.problem.startswith("step 6: the loss is 3.1 instead of 3.5")
+
+
+def test_weights_that_are_saved_with_fewer_digits_than_the_optimizer_keeps(make: Maker) -> None:
+    before = make(logged(WHOLE[:7]), {WEIGHTS: 0.5, "optimizer.state.0.exp_avg": 0.1})
+    (opened,) = before.opened
+    weights, moment = opened.tensors.values()
+    half = replace(weights, dtype="float16", shape=(1,))
+    full = replace(moment, shape=(1,))
+    tensors = {WEIGHTS: half, "optimizer.state.0.exp_avg": full}
+    rounded = replace(before, opened=(replace(opened, tensors=tensors),))
+    later = make(logged([3.0, 2.6, 2.1, 1.6, 1.1], 6), {WEIGHTS: 2.0})
+    found = judged(make, later, interrupted=rounded)
+    assert "holds the weights (`model.weight`) in float16" in found.cause
+    assert "float16" not in judged(make, later, interrupted=before).cause

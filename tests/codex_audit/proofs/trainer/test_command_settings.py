@@ -35,6 +35,15 @@ def plan(root: Path, **changes: Any) -> Plan:
             {"command": "python t.py {dir} {sed}"},
             "command: unknown placeholder {sed}; there are: {steps}, {dir}, {seed}, {device}",
         ),
+        (
+            {"command": "python t.py {dir} {checkpoint}"},
+            "command: unknown placeholder {checkpoint};",
+        ),
+        (
+            {"resume": "python t.py {dir} {checkpoint}", "checkpoints": None},
+            "resume: has {checkpoint}, and nothing says which; add `checkpoints`",
+        ),
+        ({"command": None, "losses": None, "checkpoints": None, "copy": True}, "copy: means"),
         ({"command": "python 't.py {dir}"}, "command: cannot be split into words (No closing"),
         ({"command": " "}, "command: is empty; write the command that trains"),
         (

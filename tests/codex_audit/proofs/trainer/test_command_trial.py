@@ -154,6 +154,36 @@ def test_sound_scripts_of_other_habits_pass(
     assert verdicts[RESUME] is Verdict.PASS, found.checks
 
 
+def test_a_script_that_writes_where_it_runs_is_tried_in_copies(
+    children: Children, root: Path
+) -> None:
+    old = root / "out"
+    old.mkdir()
+    (old / "ckpt.npz").write_text("of a run before")
+    settings = TrainerSettings(
+        command="python faulty.py WhereItRuns --steps={steps} --seed={seed} --out=unused",
+        resume="... --resume",
+        losses=LOSSES,
+        checkpoints="out/*.npz",
+        copy=True,
+    )
+    found = tried(children, root, settings, RESUME, CRASH, "retention", "different_seed_differs")
+    assert {check.verdict for check in found.checks} == {Verdict.PASS}, found.checks
+    assert (old / "ckpt.npz").read_text() == "of a run before"
+    shutil.rmtree(old)
+
+
+def test_a_resume_may_be_given_the_newest_checkpoint(children: Children, root: Path) -> None:
+    settings = TrainerSettings(
+        command="python faulty.py NamesEach --steps={steps} --seed={seed} --out={dir}",
+        resume="... --resume={checkpoint}",
+        losses=LOSSES,
+        checkpoints="ckpt-*.npz",
+    )
+    found = tried(children, root, settings, RESUME, CRASH)
+    assert {check.verdict for check in found.checks} == {Verdict.PASS}, found.checks
+
+
 def test_a_resume_that_fails_is_no_fault_of_saving(children: Children, root: Path) -> None:
     found = tried(children, root, settings_of("CannotResume"), RESUME, CRASH)
     verdicts = {check.id: check for check in found.checks}

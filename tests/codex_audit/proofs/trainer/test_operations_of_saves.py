@@ -10,6 +10,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from codex_audit.proofs.trainer.background import Background
 from codex_audit.proofs.trainer.saving import Operations
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def test_changes_below_the_directory_are_told_and_no_others(tmp_path: Path) -> N
     inside, outside = tmp_path / "run", tmp_path / "other"
     inside.mkdir()
     outside.mkdir()
-    operations = Operations(inside)
+    operations = Operations(inside, Background(lambda: 0))
     operations.begin(None)
     (inside / "a.partial").write_text("1")
     (inside / "a.partial").replace(inside / "a")
@@ -48,9 +49,10 @@ def run(code: str, directory: Path) -> int:
 def test_a_halt_comes_right_before_the_change(tmp_path: Path) -> None:
     code = """
         import pathlib, sys
+        from codex_audit.proofs.trainer.background import Background
         from codex_audit.proofs.trainer.saving import Operations
         where = pathlib.Path(sys.argv[1])
-        operations = Operations(where)
+        operations = Operations(where, Background(lambda: 0))
         operations.begin(3)
         (where / "a").write_text("1")
         (where / "b").write_text("1")

@@ -97,10 +97,13 @@ class _Driver:
                     losses += _losses(self._subject.train(step))
                 continue
             watch.begin_step()
+            known = len(losses)
             for loss in _losses(self._subject.train(step)):
                 losses.append(loss)
                 watch.end_step(loss)
                 watch.begin_step()
+            if len(losses) == known:
+                watch.end_step()
         return losses
 
 

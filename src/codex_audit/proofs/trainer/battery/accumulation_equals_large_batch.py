@@ -30,6 +30,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
         wrong = told.wrong
         if wrong is None or wrong.short:
             wrong = accumulating.schedule_wrong(many.trace, one.trace, k)
+        if wrong is None:
+            wrong = accumulating.average_wrong(many.trace, one.trace, told.steps)
         if wrong is not None:
             return Seen(
                 good=False,
@@ -58,6 +60,7 @@ PROOF = TrainerProof(
     catches=(
         "transformers 4.47.0 did not divide the loss of a plain model: k times the gradient",
         "a mean of means where micro-batches hold unequal numbers of tokens",
+        "an average of the weights that is updated with each micro-batch",
     ),
     remedy="divide the sum of losses over the window by its number of tokens or samples",
     runs=runs,

@@ -10,10 +10,10 @@ from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import State
+    from codex_audit.proofs.trainer.trace import State, Step
     from codex_audit.proofs.trainer.trial import Trial
 
 _AT = 3
@@ -70,7 +70,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
 
 def _hidden(result: Result) -> str:
     """Whether a step was made of NaN as of any number, and nothing said of it."""
-    made = next((s for s in result.trace.steps if any(m.poisoned for m in s.micros)), None)
+    steps = result.trace.steps
+    made = next((s for s in steps if any(m.poisoned for m in s.micros)), _of_nothing(steps))
     if made is None or _TOLD.search(result.printed):
         return ""
     one, other = made.before, made.after
@@ -81,6 +82,12 @@ def _hidden(result: Result) -> str:
         f"NaN at step {made.number} goes unnoticed: {which} replaced by numbers (nan_to_num, a loss"
         " of zero), and the optimizer makes a step of them; raise, or give the step up and say so"
     )
+
+
+def _of_nothing(steps: Sequence[Step]) -> Step | None:
+    """The step that came instead, if its loss is of no forward pass, as those of all others are."""
+    empty = [step for step in steps if not all(micro.content for micro in step.micros)]
+    return empty[0] if [step.number for step in empty] == [_AT] else None
 
 
 _TOLD = re.compile(r"\bnan\b|\binf|finite|skip|overflow", re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer.runs import Faults
@@ -34,7 +35,9 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
         asked |= {"one": one, "broken": broken, "after broken": _resumed(trial, broken)}
     if {"keep", "keep_best"} <= trial.subject.knobs and "evaluate" in trial.subject.abilities:
         best = _run(trial, saves, _keeping(trial, 1, keep_best=True), worse=True)
+        later = _onward(trial, best, worse=True)
         asked |= {"best": best, "from best": _resumed(trial, best)}
+        asked |= {"after best": later, "best left": _resumed(trial, later)}
     return asked
 
 
@@ -62,12 +65,19 @@ def _run(
     return run.with_knobs(**knobs)
 
 
-def _onward(trial: Trial, source: Run, break_save: tuple[int, int] | None = None) -> Run:
+def _onward(
+    trial: Trial,
+    source: Run,
+    break_save: tuple[int, int] | None = None,
+    *,
+    worse: bool = False,
+) -> Run:
     """Resumes, and saves once more into the directory that it resumed from."""
     until = source.until + _FURTHER
     run = trial.run(
         source=source, onward=True, saves=(until,), until=until, apart=False, relative=True,
-        break_save=break_save,
+        break_save=break_save, evaluate_at=(until,) if worse else (),
+        faults=Faults(worsen_from=0) if worse else Faults(),
     )  # fmt: skip
     return run.with_knobs(**dict(source.knobs))
 
@@ -237,10 +247,10 @@ def _best(results: Mapping[str, Result], saves: tuple[int, ...], measured: Measu
     if "best" not in results or not results["best"].completed:
         return ""
     best, after = results["best"], results["from best"]
-    losses = [evaluation.loss for evaluation in best.evaluations]
-    if len(losses) != len(saves) or None in losses:
+    losses = _losses(best)
+    if len(losses) != len(saves):
         return ""
-    step = saves[losses.index(min(loss for loss in losses if loss is not None))]
+    step = saves[losses.index(min(losses))]
     states = _states(best.trace.before, best)
     if not after.completed:
         return f"with keep=1 and the best kept besides, the resume {after.ending}"
@@ -259,7 +269,35 @@ def _best(results: Mapping[str, Result], saves: tuple[int, ...], measured: Measu
             f"with keep=1 the checkpoint of step {step}, the best by its evaluation, is deleted "
             "when later ones are saved"
         )
-    return ""
+    return _forgotten(results, step, states[step], min(losses))
+
+
+def _forgotten(results: Mapping[str, Result], step: int, state: State, loss: float) -> str:
+    """Whether a resumed run deletes what was the best before it, though its own is worse."""
+    best, later, after = (results[name] for name in ("best", "after best", "best left"))
+    own, made = _losses(later), later.trace.steps
+    saved = later.saves and made and after.completed
+    if not saved or min(own, default=loss) <= loss or _names_its_place(best.directory):
+        return ""
+    if _holds(after, state) or not _holds(after, made[-1].after):
+        return ""
+    return (
+        f"resumed with keep=1 and the best kept besides, the run deletes the checkpoint of step "
+        f"{step}, the best so far, for one that is worse: which was the best, and how good, is "
+        "not restored; save and load it"
+    )
+
+
+def _losses(result: Result) -> list[float]:
+    """What its evaluations told of."""
+    return [each.loss for each in result.evaluations if each.loss is not None]
+
+
+def _names_its_place(directory: str) -> bool:
+    """Whether a file tells where it lies, which a copy of the directory is not at."""
+    place = Path(directory)
+    told = f"{place.name}/".encode()
+    return any(told in path.read_bytes() for path in place.rglob("*") if path.is_file())
 
 
 def _states(before: State | None, result: Result) -> dict[int, State]:
@@ -306,11 +344,12 @@ PROOF = TrainerProof(
         "transformers 4.31.0 with `save_total_limit=1` and `./out/` deletes every checkpoint",
         "names sorted as texts: step 9 after step 10",
         "pruning before the new checkpoint is whole",
+        "a best one that is forgotten on resume",
         "Lightning 2.0.9 deletes the checkpoint that it resumed from, in another run's directory",
     ),
     remedy="prune after the new one is whole, by number, and never the last, nor the best",
     runs=runs,
     judge=judge,
-    spared=frozenset({"elsewhere"}),
+    spared=frozenset({"elsewhere", "after best", "best left"}),
     order=22,
 )

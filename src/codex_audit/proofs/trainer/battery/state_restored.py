@@ -45,9 +45,11 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
             words = f"after loading, {made} steps were made where {left} were left{again}"
             lost = [words, *lost]
         if lost:
+            source = results[resuming.INTERRUPTED].trace
+            lost.append(resuming.changed_since(source, resume.point, results))
             return Seen(
                 good=False,
-                summary=f"resumed after step {resume.point}: {'; '.join(lost)}",
+                summary=f"resumed after step {resume.point}: {'; '.join(filter(None, lost))}",
                 measured={"steps_after_load": made},
                 method="load",
             )

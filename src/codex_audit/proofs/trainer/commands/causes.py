@@ -33,6 +33,7 @@ _RATE = re.compile(r"param_groups\.\d+\.lr$")
 _COUNTS = re.compile(
     r"(^|[._])(step|steps|iter|iter_num|iteration|epoch|last_epoch|_step_count)$", re.IGNORECASE
 )
+_HALF, _FULL = frozenset({"float16", "bfloat16"}), frozenset({"float32", "float64"})
 _SHOWN = 4
 _FAR, _BEYOND_NOISE = 3.0, 4.0
 _ENOUGH = 3
@@ -203,6 +204,9 @@ def _tensors(opened: Iterable[Opened]) -> dict[str, Bits]:
 def _cause(before: Before, other: Written, aligned: Aligned, found: Entries) -> str:
     if aligned.anew:
         return _of_a_new_start(before, other, aligned)
+    rounded = _of_rounding(before.interrupted)
+    if rounded and not aligned.end and not aligned.again:
+        return rounded
     causes = [*_of_counters(found, before.whole, other)]
     rows = aligned.rows
     if rows and not rows[0].same and aligned.every:
@@ -240,6 +244,30 @@ def _of_a_new_start(before: Before, other: Written, aligned: Aligned) -> str:
         "the progress is not restored, though the weights seem to be: it counts its steps from "
         "the beginning; save the number of steps done, load it and count on from there"
     )
+
+
+def _of_rounding(interrupted: Written) -> str:
+    """Whether weights are saved with fewer digits than what the optimizer keeps of them."""
+    for each in interrupted.opened:
+        moments = {
+            bits.shape: bits.dtype
+            for name, bits in each.tensors.items()
+            if _OF_AN_OPTIMIZER.search(name) and bits.shape
+        }
+        weights = {
+            name: bits
+            for name, bits in each.tensors.items()
+            if bits.shape in moments and not _OF_AN_OPTIMIZER.search(name)
+        }
+        halves = {bits.dtype for bits in weights.values()}
+        if halves and halves <= _HALF and set(moments.values()) <= _FULL:
+            return (
+                f"the checkpoint holds the weights (`{next(iter(weights))}`) in"
+                f" {' and '.join(sorted(halves))}, and the optimizer's state of them in"
+                f" {next(iter(moments.values()))}: what rounding takes is lost with each resume;"
+                " save the weights as they are trained"
+            )
+    return ""
 
 
 def _of_counters(found: Entries, one: Written, other: Written) -> Iterable[str]:

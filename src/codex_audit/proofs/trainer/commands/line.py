@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLACEHOLDERS = ("steps", "dir", "seed", "device")
+CHECKPOINT = "checkpoint"  # known to a resume alone
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 _SHELL = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1", "2>"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
@@ -71,9 +72,14 @@ def parse(key: str, text: str, *, continues: Line | None = None, anywhere: bool 
     line = Line(key, tuple(words))
     for word in words:
         for name in _PLACEHOLDER.findall(word):
-            if name not in PLACEHOLDERS:
-                known = ", ".join(f"{{{each}}}" for each in PLACEHOLDERS)
+            allowed = PLACEHOLDERS if continues is None else (*PLACEHOLDERS, CHECKPOINT)
+            if name not in allowed:
+                known = ", ".join(f"{{{each}}}" for each in allowed)
                 raise refusal(key, f"unknown placeholder {{{name}}}; there are: {known}")
     if not anywhere and not line.takes("dir"):
-        raise refusal(key, "has no {dir}; give the option that says where checkpoints go as {dir}")
+        raise refusal(
+            key,
+            "has no {dir}; give the option that says where checkpoints go as {dir}, or with"
+            " `copy = true` let each run have a copy of the repository",
+        )
     return line

@@ -14,7 +14,7 @@ import msgspec
 
 from codex_audit.outcome import Evidence
 from codex_audit.proofs.children import import_path
-from codex_audit.proofs.trainer.commands.line import Line, parse, refusal
+from codex_audit.proofs.trainer.commands.line import CHECKPOINT, Line, parse, refusal
 from codex_audit.proofs.trainer.commands.losses import Where, where_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from codex_audit.settings import TrainerSettings
 
 _ONLY_OF_A_COMMAND = (
-    "resume", "losses", "checkpoints", "environment", "setup", "python", "cwd", "trust_checkpoints",
+    "resume", "losses", "checkpoints", "environment", "setup", "python", "cwd", "copy",
+    "trust_checkpoints",
 )  # fmt: skip
 _PYTHONS = ("python", "python3")
 
@@ -37,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         checkpoints: a glob below the directory of a run.
         environment: of every run.
         cwd: where it runs.
+        copied: the repository, where each run has a copy of it as its directory.
         trusted: whether a checkpoint may be unpickled that runs code when it is loaded.
     """
 
@@ -48,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     cwd: str
     trusted: bool
+    copied: str = ""
 
     @property
     def name(self) -> str:
@@ -69,8 +72,9 @@ def plan_of(settings: TrainerSettings, root: Path, device: str) -> Plan | None:
         return None
     if settings.factory is not None:
         raise refusal("command", "stands beside `factory`; leave one of them out")
-    command = parse("command", settings.command)
-    resume = settings.resume and parse("resume", settings.resume, continues=command)
+    copy = settings.copy
+    command = parse("command", settings.command, anywhere=copy)
+    resume = settings.resume and parse("resume", settings.resume, continues=command, anywhere=copy)
     setup = settings.setup and parse("setup", settings.setup, anywhere=True)
     if settings.losses is None and not settings.checkpoints:
         raise refusal("command", "nothing says what it writes; add `losses` and `checkpoints`")
@@ -83,7 +87,10 @@ def plan_of(settings: TrainerSettings, root: Path, device: str) -> Plan | None:
         environment=_environment(settings, root, device),
         cwd=str(_cwd(settings.cwd, root)),
         trusted=settings.trust_checkpoints,
+        copied=str(root) if copy else "",
     )
+    if plan.resume and plan.resume.takes(CHECKPOINT) and not plan.checkpoints:
+        raise refusal("resume", "has {checkpoint}, and nothing says which; add `checkpoints`")
     for line in filter(None, (command, plan.resume, plan.setup)):
         program_of(plan, line)
     return plan

@@ -23,7 +23,7 @@ from codex_audit.proofs.trainer.commands.launch import NO_NAMESPACE
 from codex_audit.proofs.trainer.commands.losses import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from threading import Event
 
     from codex_audit.proofs.trainer.commands.losses import Where
@@ -50,6 +50,7 @@ class Watched:
         log: where its output goes.
         losses: where they are.
         checkpoints: the glob below `directory`.
+        found: files that lie below `directory` and are none of the command's.
         offline: without a network.
     """
 
@@ -64,6 +65,7 @@ class Watched:
         log: Path,
         losses: Where | None,
         checkpoints: str,
+        found: Collection[str] = (),
         offline: bool = False,
     ) -> None:
         self._directory = directory
@@ -72,6 +74,7 @@ class Watched:
         self._reader = Reader(losses, directory)
         self._log = log.open("wb")
         self._before = self._last = self._signature()
+        self._found = frozenset(found)
         self._versions: list[Version] = []
         self._seen = 0
         self._changed = 0.0
@@ -144,7 +147,7 @@ class Watched:
             seconds=time.monotonic() - self._started,
             words=last_words(self._tail),
             output=self._tail[-_TAIL:],
-            left=tuple(sorted(f.name for f in self._directory.rglob("*") if f.is_file())),
+            left=tuple(sorted(f.name for f in self._written())),
             started_ns=self._started_ns,
             problem=problem,
         )
@@ -197,7 +200,7 @@ class Watched:
     def _fill(self, part: float) -> None:
         """Let no process of the group write a file beyond a part of the largest checkpoint."""
         mine = {name for name, *_ in self._last}
-        others = [f for f in self._directory.rglob("*") if f.is_file() and str(f) not in mine]
+        others = [f for f in self._written() if str(f) not in mine]
         largest = max(size for _, size, *_ in self._last)
         floor = max((f.stat().st_size for f in others), default=0) + _ROOM
         self._limit = min(max(int(part * largest), floor), largest - 1)
@@ -207,8 +210,11 @@ class Watched:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (self._limit, hard))
 
     def _met(self) -> bool:
-        files = (f for f in self._directory.rglob("*") if f.is_file())
-        return any(f.stat().st_size == self._limit for f in files)
+        return any(f.stat().st_size == self._limit for f in self._written())
+
+    def _written(self) -> list[Path]:
+        """The files below its directory, without those that lay there before all runs in it."""
+        return [f for f in self._directory.rglob("*") if f.is_file() and str(f) not in self._found]
 
     def _signature(self) -> Signature:
         found = []

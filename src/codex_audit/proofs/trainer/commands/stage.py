@@ -12,6 +12,8 @@ import msgspec
 
 from codex_audit.proofs.trainer.commands import reader
 from codex_audit.proofs.trainer.commands.asked import Asked, Opened, Ran, Written
+from codex_audit.proofs.trainer.commands.copying import lay_copy, newest
+from codex_audit.proofs.trainer.commands.line import CHECKPOINT
 from codex_audit.proofs.trainer.commands.plan import program_of
 from codex_audit.proofs.trainer.commands.process import Watched
 
@@ -43,6 +45,7 @@ class Stage:
         self._plan = plan
         self._device = device
         self._places: dict[Asked, Path] = {}
+        self._laid: dict[Path, frozenset[str]] = {}
         self._cancelled = Event()
         self._pool = ThreadPoolExecutor(children.limit)
 
@@ -98,6 +101,10 @@ class Stage:
             number = len(list(self._children.scratch.glob("command*/"))) + 1
             self._places[asked] = self._children.scratch / f"command{number}"
             self._places[asked].mkdir()
+            if self._plan.copied:
+                root = Path(self._plan.copied)
+                laid = lay_copy(root, self._places[asked], glob=self._plan.checkpoints)
+                self._laid[self._places[asked]] = laid
             return self._plan.command
         self._places[asked] = self._places[asked.source]
         return self._plan.resume or self._plan.command
@@ -114,21 +121,30 @@ class Stage:
             program_of(self._plan, line),
             self._words(line, asked, directory),
             directory,
-            cwd=self._plan.cwd,
+            cwd=self._cwd(directory),
             environment=hashing | self._plan.environment,
             log=directory.with_name(f"{directory.name}-{number}.log"),
             losses=self._plan.losses,
             checkpoints=glob,
+            found=self._laid.get(directory, ()),
             offline=asked.offline,
         )
 
+    def _cwd(self, directory: Path) -> str:
+        """Where a run works: in its copy, if it has one, at the place that the settings name."""
+        if directory not in self._laid:
+            return self._plan.cwd
+        return str(directory / Path(self._plan.cwd).relative_to(self._plan.copied))
+
     def _words(self, line: Line, asked: Asked, directory: Path) -> list[str]:
+        glob = self._plan.checkpoints
         return line.filled(
             {
                 "steps": str(asked.steps),
                 "seed": str(asked.seed),
                 "dir": str(directory),
                 "device": self._device,
+                CHECKPOINT: str(newest(directory, glob)) if line.takes(CHECKPOINT) else "",
             }
         )
 
