@@ -114,7 +114,7 @@ def look(root: Path, settings: Settings) -> Project:
     paths = [file.path for file in tree.files]
     scan = Audited(root, settings, root).scan("codex-audit init")
     project = _pyproject(root)
-    tokenizer = settings.tokenizer.path or discovered(paths)
+    tokenizer = settings.tokenizer.path or _sole(discovered(root, paths))
     gates, why = _gates(settings, scan, tokenizer=bool(tokenizer or settings.tokenizer.factory))
     return Project(
         install=_install(root, project),
@@ -126,6 +126,11 @@ def look(root: Path, settings: Settings) -> Project:
         python=_python(project),
         out=settings.out,
     )
+
+
+def _sole(tokenizers: tuple[str, ...]) -> str | None:
+    """The only one of them: which of several is meant, the settings must say."""
+    return tokenizers[0] if len(tokenizers) == 1 else None
 
 
 def _gates(

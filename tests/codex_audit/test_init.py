@@ -43,7 +43,7 @@ def register_call(root: Path) -> dict[str, object]:
 
 
 def test_all_three_files_are_written_and_can_be_used(make_repository: Make) -> None:
-    root = make_repository({"train.py": TRAIN, "tokenizer.json": "{}"})
+    root = make_repository({"train.py": TRAIN, "tokenizer.json": '{"model": {}}'})
     assert [(part.path, part.done) for part in init(root)] == [
         (NOXFILE, Done.WRITTEN), (SETTINGS, Done.WRITTEN), (WORKFLOW, Done.WRITTEN),
     ]  # fmt: skip
