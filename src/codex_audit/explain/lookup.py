@@ -91,7 +91,14 @@ def explain_text(identifier: str, root: Path, settings: Settings) -> str:
         return reported
     known = list(dict.fromkeys(name for entry in entries for name in entry.names))
     near = difflib.get_close_matches(identifier, known, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else "`codex-audit explain` lists all"
+    hint = (
+        f"did you mean {', '.join(near)}?"
+        if near
+        else (
+            "`codex-audit explain` lists all, bar rules of tools, which are known once a gate has "
+            "reported them"
+        )
+    )
     raise UnknownIdentifierError(f"nothing is called {identifier!r}; {hint}")
 
 

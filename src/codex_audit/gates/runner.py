@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from codex_audit.tree.files import Tree
 
 _CODES = {Verdict.PASS: 0, Verdict.SKIP: 0, Verdict.FAIL: 1, Verdict.ERROR: 2}
+_NAMED = 3  # files that changed, of those that did
 _SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
 # The tools of a gate time out first and say more; this one ends what no tool bounds.
 _GRACE = 10.0
@@ -86,6 +87,7 @@ class _Run:
                 report = self.gate.run(
                     Context(self.root, self.settings, self.args, scratch, self.timeout)
                 )
+                report = self._with_rewritten(report)
             except (GateUsageError, SettingsError) as error:
                 refusal = error
                 report = Report(errors=(self._captured(error),))
@@ -96,6 +98,31 @@ class _Run:
         if refusal is not None:
             raise refusal
         return outcome
+
+    def _with_rewritten(self, report: Report) -> Report:
+        """The report, and an error where tracked files are others than when the gate began.
+
+        What was judged is then not what is there, and the outcome stands for no tree that is.
+        """
+        before = self.tree
+        if before is None or before.listed_by != "git":
+            return report  # without git nobody can tell a file of the repository from a result
+        after = list_tree(self.root, self.settings.exclude, before.contents)
+        names = before.rewritten_in(after)
+        if not names:
+            return report
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        changed = CapturedError(
+            phase=self.gate.phase,
+            step=self.gate.step,
+            message=f"tracked files changed while the gate ran: {', '.join(names[:_NAMED])}{more}",
+            context=self.gate.title,
+            diagnosis="a test, a tool or somebody else wrote to what was judged",
+            remedy="look at `git diff`, restore the files or keep the change, and run it again; "
+            "where a test writes to them, let it write elsewhere",
+            at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        return msgspec.structs.replace(report, errors=(*report.errors, changed))
 
     def _conclude(self, report: Report) -> Outcome:
         outcome = self._outcome(report)

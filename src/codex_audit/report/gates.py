@@ -97,7 +97,9 @@ def _note_without_outcome(read: Read | None) -> str:
     at = f"commit {commit[:10]}" if commit else "no commit"
     if read.outcome.provenance.dirty:
         at += " with changes"
-    return f"said {read.outcome.verdict} of another tree ({at}); run it again on this one"
+    # An error may tell why the tree is another one: the gate's own run changed it.
+    why = f": {read.outcome.errors[0].message}" if read.outcome.errors else ""
+    return f"said {read.outcome.verdict} of another tree ({at}){why}; run it again on this one"
 
 
 def _note(outcome: Outcome) -> str:

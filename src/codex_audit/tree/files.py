@@ -164,6 +164,11 @@ class Tree:
                 whole.update(f"{path}\0untracked\0{identity}\n".encode("utf-8", "surrogateescape"))
         return whole.hexdigest()
 
+    def rewritten_in(self, later: Tree) -> tuple[str, ...]:
+        """The files, as shown, that are in the tree and are gone or others in `later`."""
+        now = {path: ids[0] for path, _, ids in later._hashed}
+        return tuple(shown_path(path) for path, _, ids in self._hashed if now.get(path) != ids[0])
+
     def _content_or_nothing(self, path: str) -> bytes:
         try:
             return read_regular(self.root / path).replace(b"\r\n", b"\n")

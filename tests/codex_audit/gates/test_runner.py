@@ -106,6 +106,34 @@ def test_context_and_provenance(repo: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert second.tree_digest != told.tree_digest
 
 
+def test_tracked_files_that_change_while_a_gate_runs_are_an_error_and_new_ones_are_not(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writes(name: str) -> Outcome:
+        def run(_context: Context) -> Report:
+            (repo / name).write_text(f"{name} = {time.time_ns()}\n")
+            return Report(checks=(PASSED,))
+
+        _use(monkeypatch, run)
+        return run_gate("probe", repo)
+
+    assert writes("result.csv").verdict is Verdict.PASS
+    outcome = writes("a.py")
+    assert outcome.verdict is Verdict.ERROR
+    assert outcome.checks == (PASSED,)
+    (error,) = outcome.errors
+    assert error.message == "tracked files changed while the gate ran: a.py"
+
+    def removes(_context: Context) -> Report:
+        (repo / "a.py").unlink()
+        return Report(checks=(FAILED,))
+
+    _use(monkeypatch, removes)
+    assert run_gate("probe", repo).errors[0].message == error.message
+    # It is as it was when the next one begins.
+    assert writes("result.csv").verdict is Verdict.PASS
+
+
 def test_outputs_do_not_make_the_tree_dirty(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _use(monkeypatch, lambda _context: Report(checks=(PASSED,)))
     run_gate("probe", repo)

@@ -84,7 +84,8 @@ def test_an_outcome_of_another_tree_is_stale_and_says_nothing_of_this_one(tmp_pa
     assert row.verdict is GateVerdict.STALE
     assert (row.checks, row.seconds) == ((), None)
     assert row.note == (
-        "said pass of another tree (commit feedfacefe with changes); run it again on this one"
+        "said pass of another tree (commit feedfacefe with changes): "
+        "cannot import name 'nn' from 'torch' (torch/__init__.py); run it again on this one"
     )
     assert document.errors == ()
     assert phase(document, 6) is PhaseStatus.STALE
