@@ -65,7 +65,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         for_tests: what its tests need besides.
         gates: the gates that apply.
         why: why others do not.
-        tokenizer: the path of the one that is found without doubt.
+        tokenizers: the paths of those that the files show.
         program: the program that trains.
         python: the lowest minor version of Python 3 for it and for us.
         out: where outcomes go.
@@ -75,7 +75,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     for_tests: tuple[str, ...]
     gates: tuple[str, ...]
     why: tuple[str, ...]
-    tokenizer: str | None
+    tokenizers: tuple[str, ...]
     program: str
     python: int
     out: str
@@ -94,7 +94,7 @@ def init(root: Path) -> tuple[Part, ...]:
         "names": found.gates,
         "gates": json.dumps(list(found.gates)),
         "why": found.why,
-        "tokenizer": json.dumps(found.tokenizer) if found.tokenizer else "",
+        "tokenizers": [json.dumps(path) for path in found.tokenizers],
         "program": found.program,
         "python": f"3.{found.python}",
         "out": found.out,
@@ -114,23 +114,18 @@ def look(root: Path, settings: Settings) -> Project:
     paths = [file.path for file in tree.files]
     scan = Audited(root, settings, root).scan("codex-audit init")
     project = _pyproject(root)
-    tokenizer = settings.tokenizer.path or _sole(discovered(root, paths))
-    gates, why = _gates(settings, scan, tokenizer=bool(tokenizer or settings.tokenizer.factory))
+    tokenizers = discovered(root, paths)
+    gates, why = _gates(settings, scan, tokenizer=bool(tokenizers))
     return Project(
         install=_install(root, project),
         for_tests=_for_tests(paths, project),
         gates=gates,
         why=why,
-        tokenizer=tokenizer,
+        tokenizers=tokenizers,
         program=_program(tree, scan),
         python=_python(project),
         out=settings.out,
     )
-
-
-def _sole(tokenizers: tuple[str, ...]) -> str | None:
-    """The only one of them: which of several is meant, the settings must say."""
-    return tokenizers[0] if len(tokenizers) == 1 else None
 
 
 def _gates(

@@ -30,6 +30,9 @@ TRAIN = (
     "    loss = model(torch.ones(1)).sum()\n    loss.backward()\n    optimizer.step()\n"
 )
 PROJECT = '[project]\nname = "kit"\nversion = "1"\n'
+TOKENIZER = (Path(__file__).parents[1] / "fixtures" / "tokenizers" / "lowercasing.json").read_text(
+    encoding="utf-8"
+)
 PLAIN = {"a.py": "x = 1\n"}
 
 
@@ -43,7 +46,7 @@ def register_call(root: Path) -> dict[str, object]:
 
 
 def test_all_three_files_are_written_and_can_be_used(make_repository: Make) -> None:
-    root = make_repository({"train.py": TRAIN, "tokenizer.json": '{"model": {}}'})
+    root = make_repository({"train.py": TRAIN, "tokenizer.json": TOKENIZER})
     assert [(part.path, part.done) for part in init(root)] == [
         (NOXFILE, Done.WRITTEN), (SETTINGS, Done.WRITTEN), (WORKFLOW, Done.WRITTEN),
     ]  # fmt: skip
@@ -70,6 +73,16 @@ def test_what_is_commented_out_is_valid_once_it_is_not(make_repository: Make) ->
     (root / SETTINGS).write_text(bare)
     assert load_settings(root).trainer.factory == "your_package.trial:make"
     assert "train.py" in str(load_settings(root).trainer.command)
+
+
+def test_of_several_tokenizers_none_is_guessed_and_all_are_named(make_repository: Make) -> None:
+    root = make_repository({"b/tokenizer.json": TOKENIZER, "a/tokenizer.json": TOKENIZER})
+    init(root)
+    settings = load_settings(root)
+    assert settings.tokenizer.path is None
+    assert "tokenizer" in settings.gates
+    for name in "ab":
+        assert f'# path = "{name}/tokenizer.json"' in (root / SETTINGS).read_text()
 
 
 def test_gates_without_anything_to_judge_are_left_out_and_named(make_repository: Make) -> None:
