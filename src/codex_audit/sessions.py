@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 import nox
 from nox.command import CommandFailed
 
+from codex_audit.causes.imports import SESSION
 from codex_audit.gates.base import all_gates
 from codex_audit.installed import installed_from
 from codex_audit.report.outcomes import NOT_INSTALLED
@@ -84,7 +85,7 @@ def _gate_session(
         with _kept_if_it_fails(said) as stream:
             arguments = (*(project if runs_code else ()), *further)
             _install(session, _with_extra(source, extra), *arguments, stdout=stream)
-        session.run("codex-audit", "gate", gate.name, *session.posargs)
+        session.run("codex-audit", "gate", gate.name, *session.posargs, env={SESSION: gate.name})
 
     session.__doc__ = f"{gate.title}."
     return session

@@ -268,3 +268,13 @@ def test_a_line_of_an_environment_in_the_repository_is_none_of_its_own(tmp_path:
     assert "raised" not in diagnose(Failure("Odd", "x", inner), tmp_path).diagnosis
     found = diagnose(Failure("Odd", "x", own + inner), tmp_path)
     assert found.remedy == "start at train.py:3"
+
+
+def test_in_a_session_of_nox_the_remedy_is_the_noxfiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Failure("ModuleNotFoundError", "No module named 'kit_of_nobody'")
+    assert "nox" not in diagnose(missing, tmp_path).remedy
+    monkeypatch.setenv(imports.SESSION, "tokenizer")
+    said = 'into nox\'s: `register(requirements={"tokenizer": ("kit_of_nobody",)})`'
+    assert said in diagnose(missing, tmp_path).remedy

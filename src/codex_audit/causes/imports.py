@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,8 @@ _HALF_THERE = (
     re.compile(r"No module named '(?P<module>\w+(?:\.\w+)+)'"),
     re.compile(r"(?:partially initialized )?module '(?P<module>[\w.]+)' has no attribute '"),
 )
+# Names the gate whose session of a noxfile this process runs in.
+SESSION = "CODEX_AUDIT_SESSION"
 _ABSENT = (
     re.compile(r"No module named '?(?P<module>[A-Za-z_][\w.]*)'?"),
     re.compile(r"requires the (?P<module>[\w.-]+) library but it was not found"),
@@ -106,10 +109,14 @@ def missing_dependency(failure: Failure, root: Path) -> Diagnosis | None:
     command = install_remedy(root, name)
     # A dependency that comes with the package itself is not optional.
     kind = "dependency" if command == "pip install -e ." else "optional dependency"
+    session = os.environ.get(SESSION)
+    added = (
+        f'; into nox\'s: `register(requirements={{"{session}": ("{name}",)}})`' if session else ""
+    )
     return Diagnosis(
         "missing optional dependency",
         f"the {kind} {name} is not installed in this environment",
-        f"install it: `{command}`",
+        f"install it: `{command}`{added}",
     )
 
 

@@ -123,8 +123,7 @@ def _not_installed(root: Path, suite: Suite) -> tuple[CapturedError, ...]:
         made = capture(
             failure, phase=GATE.phase, step=GATE.step, context=f"importing {case.path}", root=root
         )
-        remedy = f"{made.remedy}; in a noxfile, by `requirements` of `register`"
-        found.setdefault(said, msgspec.structs.replace(made, remedy=remedy))
+        found.setdefault(said, made)
     return tuple(found.values())
 
 

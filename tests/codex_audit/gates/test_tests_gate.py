@@ -99,7 +99,7 @@ def test_tests_that_miss_a_package_of_others_were_not_tried_and_are_not_red(
         error.diagnosis
         == "the optional dependency no_such_thing is not installed in this environment"
     )
-    assert error.remedy.startswith("install it: `pip install no_such_thing`; in a noxfile, by ")
+    assert error.remedy == "install it: `pip install no_such_thing`"
     # What the repository itself lacks, or what fails besides, is red.
     own = {"half/__init__.py": "", "test_d.py": "import half.absent\n"}
     assert run_gate("tests", make_repo(tmp_path / "b", own)).verdict is Verdict.FAIL
