@@ -78,6 +78,7 @@ def scan(
     path: Path, json_file: Path | None, format_name: str, fail_on: str, *, no_cache: bool
 ) -> None:
     """Audit the tree at PATH, a repository or a directory of one, without running any of it."""
+    from codex_audit.outcome import write_atomically  # noqa: PLC0415
     from codex_audit.projects import audited  # noqa: PLC0415
     from codex_audit.report.formats import find_format  # noqa: PLC0415
     from codex_audit.report.merge import merge  # noqa: PLC0415
@@ -88,7 +89,7 @@ def scan(
     found, projects = what.scan(_command(), cached=cached), what.projects(_command(), cached=cached)
     document = merge(found, None, what.settings, projects)
     if json_file is not None:
-        _write(json_file, find_format("json").render(document).encode())
+        write_atomically(json_file, find_format("json").render(document).encode())
     click.echo(find_format(format_name).render(document).rstrip("\n"))
     raise SystemExit(BAD if _fails(document, fail_on) else 0)
 
@@ -188,14 +189,17 @@ def diff(old: Path, new: Path, json_file: Path | None) -> None:
     Either is `status.json` of a report or what `scan --json` wrote. Exits 1 when something that
     held no longer does.
     """
-    from codex_audit.report.diff import Effect, compare, render  # noqa: PLC0415
+    from codex_audit.report.diff import Effect, compare  # noqa: PLC0415
+    from codex_audit.report.diff_markdown import render  # noqa: PLC0415
 
     difference = compare(old, new)
     if json_file is not None:
         import msgspec  # noqa: PLC0415
 
+        from codex_audit.outcome import write_atomically  # noqa: PLC0415
+
         text = msgspec.json.format(msgspec.json.encode(difference), indent=2)
-        _write(json_file, text + b"\n")
+        write_atomically(json_file, text + b"\n")
     click.echo(render(difference).rstrip("\n"))
     raise SystemExit(BAD if difference.of(Effect.WORSE) else 0)
 
@@ -238,22 +242,6 @@ def _directory(root: Path) -> None:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "no such directory"
         raise NotADirectoryError(f"{root}: {what}; give the directory of a repository")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, but into a device or a pipe, which is not to be replaced.
-
-    So are the links to this process's own streams, such as `/dev/stdout`.
-    """
-    from codex_audit.outcome import write_atomically  # noqa: PLC0415
-
-    streams = {"/dev", "/dev/fd", "/proc/self/fd"}
-    own = path.is_symlink() and path.parent.as_posix() in streams
-    if own or path.is_char_device() or path.is_fifo():
-        with path.open("wb") as stream:
-            stream.write(data)
-    else:
-        write_atomically(path, data)
 
 
 def _command() -> str:

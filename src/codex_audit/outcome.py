@@ -138,15 +138,20 @@ def fingerprint(rule: str, path: str, snippet: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_STREAMS = frozenset({"/dev", "/dev/fd", "/proc/self/fd"})
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader sees the old file or the new one, whole.
 
-    What is there and is no file, such as a pipe or `/dev/null`, is written to and stays.
+    What is there and is no file, such as a pipe or `/dev/null`, is written to and stays; so do the
+    links to a process's own streams, such as `/dev/stdout`, wherever they lead.
 
     Raises:
         OSError: the directory cannot be made or written to.
     """
-    if path.exists() and not path.is_file():
+    own = path.is_symlink() and path.parent.as_posix() in _STREAMS
+    if own or (path.exists() and not path.is_file()):
         path.write_bytes(data)
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,8 @@ from status_factory import (
 from codex_audit.cli import main
 from codex_audit.outcome import Check, Evidence, Verdict, write_outcome
 from codex_audit.records import Answer, Kind, Proof, Status
-from codex_audit.report.diff import Effect, compare, render
+from codex_audit.report.diff import Effect, compare
+from codex_audit.report.diff_markdown import render
 from codex_audit.report.json_format import render as as_json
 from codex_audit.report.merge import merge
 from codex_audit.report.phases import packaged
