@@ -132,7 +132,10 @@ def init_command(path: Path) -> None:
             click.echo(f"\n{part.text.strip()}\n")
     if all(part.done is Done.THERE for part in parts):
         click.echo("There was nothing to do.")
-    click.echo("Now: `nox -s lint` for one gate, `nox -s audit` for all and the documents.")
+    click.echo(
+        "Now: `git add` what was written, then `nox -s lint` for one gate, `nox -s audit` for all "
+        "and the documents."
+    )
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -174,6 +174,9 @@ def _tree(old: StatusDocument, new: StatusDocument) -> Cause:
     before, after = old.provenance, new.provenance
     if before.tree_digest == after.tree_digest:
         return Cause("tree", changed=False, said=f"the same ({_commit(new)})")
+    if after.commit and before.commit == after.commit:
+        said = f"changed, in files that commit {after.commit[:10]} does not have so"
+        return Cause("tree", changed=True, said=said)
     return Cause("tree", changed=True, said=f"changed, from {_commit(old)} to {_commit(new)}")
 
 

@@ -162,6 +162,9 @@ def test_causes_are_told_apart(tmp_path: Path) -> None:
     assert f"- Tree: {changed}" in told
     assert '- Settings: changed, `exclude` from its default to `["old/**"]`' in told
     assert "More than one cause: tree and settings." in told
+    here = static(provenance=provenance(tree_digest="other", dirty=True))
+    said = "- Tree: changed, in files that commit 0123456789 does not have so"
+    assert said in render(difference(tmp_path, static(), here))
     nobody = render(difference(tmp_path, msgspec.structs.replace(old, settings=None), old))
     assert "- Settings: not recorded in both documents" in nobody
 
