@@ -28,8 +28,7 @@ _ORDER = (Status.MISSING, Status.STUBBED, Status.PARTIALLY, Status.IMPLEMENTED)
 _RUNGS = (Proof.STATIC, Proof.TESTED, Proof.PROVEN)
 _NO_RULE = "not in the catalog"
 _RAN = {GateVerdict.PASS, GateVerdict.FAIL, GateVerdict.ERROR}
-_SHOWN = 3  # new findings of a gate
-_WIDTH = 300  # characters of a note
+_SHOWN, _WIDTH = 3, 300  # new findings of a gate; characters of a note
 
 
 class DiffError(ValueError):
@@ -175,8 +174,8 @@ def _tree(old: StatusDocument, new: StatusDocument) -> Cause:
     if before.tree_digest == after.tree_digest:
         return Cause("tree", changed=False, said=f"the same ({_commit(new)})")
     if after.commit and before.commit == after.commit:
-        said = f"changed, in files that commit {after.commit[:10]} does not have so"
-        return Cause("tree", changed=True, said=said)
+        where = f"in files that commit {after.commit[:10]} does not have so"
+        return Cause("tree", changed=True, said=f"changed, {where}")
     return Cause("tree", changed=True, said=f"changed, from {_commit(old)} to {_commit(new)}")
 
 
