@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 FINDINGS_SHOWN = 20
 
 
+_TRIALS = ("tokenizer", "trainer")
 _SHORT = {Verdict.DECLARED_LIMIT: "limit"}
 
 
 def gate_summary(outcome: Outcome) -> str:
     """Checks, open findings and errors of one outcome, and last its verdict: plain text."""
     lines = [
-        f"  {_SHORT.get(check.verdict, check.verdict):<5} {check.id}: {check.summary}"
-        for check in outcome.checks
+        *_on_trial(outcome),
+        *(
+            f"  {_SHORT.get(check.verdict, check.verdict):<5} {check.id}: {check.summary}"
+            for check in outcome.checks
+        ),
     ]
     unsuppressed = [finding for finding in outcome.findings if finding.suppressed_by is None]
     serious = [finding for finding in unsuppressed if finding.level is not Level.NOTE]
@@ -54,3 +58,14 @@ def gate_summary(outcome: Outcome) -> str:
     if isinstance(summary_line, str) and summary_line:
         lines.append(summary_line)
     return "\n".join(lines)
+
+
+def _on_trial(outcome: Outcome) -> list[str]:
+    """What a battery of proofs tried: a pass of another subject says nothing of this repository."""
+    subject = outcome.facts.get("subject")
+    if not isinstance(subject, dict) or not outcome.gate.startswith(_TRIALS):
+        return []
+    kind = subject.get("kind") or subject.get("adapter")
+    of = f" ({kind})" if kind else ""
+    other = "" if subject.get("in_tree") else ", which is not this repository's own"
+    return [f"  on trial: {subject.get('name')}{of}{other}"]

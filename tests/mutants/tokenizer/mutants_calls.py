@@ -218,6 +218,19 @@ class SplitsAddedTokens(_Words):
     offsets = None  # type: ignore[assignment]
 
 
+@mutant("normalization_idempotent", "still changes after", normalization=("lowercase",))
+class LowersOneLetter(Points):
+    """Its declared lower-casing lowers the first capital, and at each pass the next."""
+
+    offsets = None  # type: ignore[assignment]
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        capital = next((place for place, letter in enumerate(text) if "A" <= letter <= "Z"), None)
+        if capital is not None:
+            text = text[:capital] + text[capital].lower() + text[capital + 1 :]
+        return super().encode(text, special=special)
+
+
 @mutant("merges_reachable", "no merge makes")
 def merge_lost() -> Any:
     """A merge was lost, its token was not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import operator
@@ -112,9 +113,9 @@ class PlainSubject(Subject):
             "encode_batch": list(texts),
         }
         for name, given in calls.items():
-            call = getattr(self.inner, name, None)
+            call: Any = getattr(self.inner, name, None)
             before = copy.deepcopy(given)
-            if callable(call):
+            with contextlib.suppress(Exception):  # of which other proofs tell
                 call(given)
             if given != before:
                 return f"{name}() changes the list that it is given"

@@ -49,6 +49,9 @@ class TransformersSubject(Subject):
     def padded(self, texts: Sequence[str], layout: Layout) -> Rows:
         if self.inner.pad_token is None:
             self.lacks("padding token")
+        room = layout.max_length is None or layout.max_length > len(self.encode("", special=True))
+        if not (room or self._fast):
+            raise ValueError("slow ones log an error, and cut nothing")
         sides = self.inner.padding_side, self.inner.truncation_side
         self.inner.padding_side = layout.padding_side or sides[0]
         self.inner.truncation_side = layout.truncation_side or sides[1]

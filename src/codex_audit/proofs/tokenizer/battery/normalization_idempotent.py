@@ -7,6 +7,8 @@ from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, bro
 from codex_audit.proofs.tokenizer.search import shown
 from codex_audit.proofs.tokenizer.subject import LacksError
 
+_PASSES = 6
+
 
 def judge(trial: Trial) -> Found:
     """A second pass over what the first gave changes nothing; nor does normalising twice."""
@@ -37,6 +39,24 @@ def judge(trial: Trial) -> Found:
             component=f"{subject.component('encode')} or {subject.component('decode')}",
             failed=len(failing),
         )
+
+    def drifts(text: str) -> bool:
+        """Whether it still changes after some passes, if only in what is declared."""
+        for _ in range(_PASSES):
+            now = once(text)
+            if now is None or now == text:
+                return False
+            text = now
+        return True
+
+    drifting = trial.hardest(drifts, trial.examples // 4)
+    if drifting is not None:
+        return broken(
+            f"{shown(drifting[1])} becomes {shown(once(drifting[1]) or '')}, and still changes "
+            f"after {_PASSES} passes",
+            component=f"{subject.component('encode')} or {subject.component('decode')}",
+            failed=len(drifting[0]),
+        )
     try:
         subject.normalize("")
     except LacksError:
@@ -58,7 +78,11 @@ PROOF = TokenizerProof(
     id="normalization_idempotent",
     claim="encoding and decoding what decoding gave changes nothing more",
     why="Text that drifts at every pass never has one spelling, and caches never hit.",
-    catches=("a space that grows at every pass", "lower-casing before compatibility folding"),
+    catches=(
+        "a space that grows at every pass",
+        "lower-casing before compatibility folding",
+        "a step that does less than it is declared to, and more at every pass",
+    ),
     remedy="Order the normalizer's steps so that a second run finds nothing to do.",
     judge=judge,
 )
