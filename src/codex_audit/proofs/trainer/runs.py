@@ -127,6 +127,7 @@ class Save(msgspec.Struct, frozen=True):
         scaler: loss scale, and steps since it changed, where one is used.
         operations: each change to files, as Python makes it; others are not seen.
         late: how many of them came after it had returned.
+        unsynced: names to which Python moved what it had not synced to the disk.
     """
 
     step: int
@@ -136,6 +137,7 @@ class Save(msgspec.Struct, frozen=True):
     scaler: tuple[float, int] | None = None
     operations: tuple[str, ...] = ()
     late: int = 0
+    unsynced: tuple[str, ...] = ()
 
 
 class Evaluation(msgspec.Struct, frozen=True):
