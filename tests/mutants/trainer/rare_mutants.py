@@ -152,6 +152,23 @@ class CleansGradients(Plain):
         super().clip()
 
 
+class ChecksTheLastMicroBatch(Plain):
+    """Whether the loss is a number is looked at once a step, in its last micro-batch"""
+
+    CAUGHT_BY = "non_finite_noticed"
+    NAMES = ("first micro-batch", "unnoticed")
+    SOURCE = "made up"
+
+    def one_step(self, batches):
+        self.left = len(batches)
+        return super().one_step(batches)
+
+    def check(self, loss):
+        self.left -= 1
+        if not self.left:
+            super().check(loss)
+
+
 class ReplacesNaNByZero(Plain):
     """A loss that is NaN is replaced by zero, and the optimizer's moments move the weights on"""
 

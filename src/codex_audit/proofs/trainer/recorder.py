@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.runs import Faults
     from codex_audit.proofs.trainer.trace import Names
 
-_KILL = signal.SIGKILL
-
 
 class Recorder:
     """Watches this process from `install` on, and writes what it sees to `path`.
@@ -176,7 +174,7 @@ class Recorder:
     def _kill(self) -> None:
         """End here; a save that a thread is still to write is whole by then."""
         self.settle()
-        os.kill(os.getpid(), _KILL)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     # What the model is given
 
@@ -226,8 +224,9 @@ class Recorder:
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._own_loss = float(loss.detach())
         self._calls += 1
-        # Once, so that a trainer which gives the step up can go on: as many passes as a step has.
-        if self._faults.poison_at == self.steps + 1 and self._calls <= self._calls_of_step:
+        # Once, so that a trainer can give the step up: as many passes as that has.
+        most = self._faults.poison_passes or self._calls_of_step
+        if self._faults.poison_at == self.steps + 1 and self._calls <= most:
             self._tell_poisoned()
             made.poisoned = True
             output = poisoned(output)

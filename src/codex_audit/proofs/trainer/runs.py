@@ -20,6 +20,7 @@ class Faults(msgspec.Struct, frozen=True):
         kill_at: (steps, micro-batches): the process ends by SIGKILL after so many of its own
             optimizer steps and so many backward passes beyond them.
         poison_at: the optimizer step of this process whose forward passes give NaN, once.
+        poison_passes: so many of that step's passes, from its first; all of them if not told.
         count_at: steps after which what is alive in the process is counted. Nothing else is then
             seen of states, so that nothing grows but the subject.
         worsen_from: after so many steps of this process what models give without gradients is
@@ -32,6 +33,7 @@ class Faults(msgspec.Struct, frozen=True):
 
     kill_at: tuple[int, int] | None = None
     poison_at: int | None = None
+    poison_passes: int | None = None
     count_at: tuple[int, ...] = ()
     still: bool = False
     own_gradients: bool = False
@@ -127,6 +129,7 @@ class Save(msgspec.Struct, frozen=True):
         scaler: loss scale, and steps since it changed, where one is used.
         operations: each change to files, as Python makes it; others are not seen.
         late: how many of them came after it had returned.
+        unsynced: names to which Python moved what it had not synced to the disk.
     """
 
     step: int
@@ -136,6 +139,7 @@ class Save(msgspec.Struct, frozen=True):
     scaler: tuple[float, int] | None = None
     operations: tuple[str, ...] = ()
     late: int = 0
+    unsynced: tuple[str, ...] = ()
 
 
 class Evaluation(msgspec.Struct, frozen=True):

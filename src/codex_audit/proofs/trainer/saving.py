@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from codex_audit.proofs.trainer.background import Background
 
@@ -41,6 +41,8 @@ class Operations:
 
     def __init__(self, directory: Path, background: Background) -> None:
         self.seen: list[str] = []
+        self.unsynced: list[str] = []  # names that content was put under which may be lost yet
+        self._synced: set[tuple[int, int]] = set()
         self._background = background
         self._below = str(directory) + os.sep
         self._halt: int | None = None
@@ -49,12 +51,13 @@ class Operations:
 
     def begin(self, halt: int | None) -> None:
         """Count from now on; `halt` is the operation before which the process is killed."""
-        self.seen = []
+        self.seen, self.unsynced = [], []
         self._halt, self._active = halt, True
         self._background.begin()
         if not self._installed:
             self._installed = True
             self._background.install()
+            self._watch_syncs()
             sys.addaudithook(self._hook)
 
     def settle(self) -> None:
@@ -85,8 +88,26 @@ class Operations:
             return
         self._background.wait()
         self.seen.append(f"{verb} {' to '.join(map(str, names))}")
+        if event == "os.rename" and not self._is_synced(paths[0]):
+            self.unsynced.append(str(names[1]))
         if self._halt == len(self.seen):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _watch_syncs(self) -> None:
+        def synced(fd: Any) -> None:
+            original(fd)
+            found = os.fstat(fd if isinstance(fd, int) else fd.fileno())
+            self._synced.add((found.st_dev, found.st_ino))
+
+        original = os.fsync
+        os.fsync = synced
+
+    def _is_synced(self, path: Any) -> bool:
+        """Whether a file, or all in a directory, has been given to the disk, as Python tells."""
+        place = Path(os.fsdecode(path))
+        files = place.rglob("*") if place.is_dir() else (place,)
+        found = (each.stat() for each in files if each.is_file())
+        return all((each.st_dev, each.st_ino) in self._synced for each in found)
 
     def _name(self, path: Any) -> str | None:
         """The path within the directory; None outside. rmtree tells names beside descriptors."""

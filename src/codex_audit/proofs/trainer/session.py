@@ -143,6 +143,7 @@ class Session:
             made=self.recorder.steps,
             scaler=self.recorder.scaler,
             operations=tuple(self._operations.seen),
+            unsynced=tuple(self._operations.unsynced),
         )
         self.saves.append(save)
         self.told()
@@ -153,7 +154,10 @@ class Session:
             return
         operations, last = tuple(self._operations.seen), self.saves[-1]
         late = len(operations) - len(last.operations)
-        self.saves[-1] = msgspec.structs.replace(last, operations=operations, late=late)
+        unsynced = tuple(self._operations.unsynced)
+        self.saves[-1] = msgspec.structs.replace(
+            last, operations=operations, unsynced=unsynced, late=late
+        )
 
     @contextmanager
     def evaluating(self) -> Iterator[Callable[[float], None]]:

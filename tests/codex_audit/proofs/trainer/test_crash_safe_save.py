@@ -30,3 +30,6 @@ def test_a_careful_save_is_not_blamed(where: Children, kind: str) -> None:
     tried = try_subject(where, f"mutants.trainer.careful_saves:{kind}", chosen, steps=20)
     assert not tried.failures, tried.failures
     assert [(c.id, c.verdict, c.summary) for c in tried.checks if c.verdict != Verdict.PASS] == []
+    told = {check.id: check.summary for check in tried.checks}
+    noted = "without an os.fsync" in told["crash_safe_save"]
+    assert noted is (kind == "InTheBackground"), told  # the others sync, or rename nothing

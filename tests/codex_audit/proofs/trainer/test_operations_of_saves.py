@@ -89,3 +89,25 @@ def test_a_late_kill_comes_also_after_the_save_has_returned(tmp_path: Path) -> N
         time.sleep(30)
     """
     assert run(code, tmp_path) == -signal.SIGKILL
+
+
+def test_what_is_renamed_without_a_sync_is_told(tmp_path: Path) -> None:
+    code = """
+        import os, pathlib, sys
+        from codex_audit.proofs.trainer.background import Background
+        from codex_audit.proofs.trainer.saving import Operations
+        where = pathlib.Path(sys.argv[1])
+        operations = Operations(where, Background(lambda: 0))
+        operations.begin(None)
+        for name in ("synced", "quick"):
+            (where / name).mkdir()
+            with (where / name / "part").open("wb") as stream:
+                stream.write(b"1")
+                stream.flush()
+                if name == "synced":
+                    os.fsync(stream.fileno())
+            (where / name / "part").rename(where / name / "whole")
+            (where / name).rename(where / f"{name}-done")
+        assert operations.unsynced == ["quick/whole", "quick-done"], operations.unsynced
+    """
+    assert run(code, tmp_path) == 0

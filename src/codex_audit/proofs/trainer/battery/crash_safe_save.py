@@ -103,6 +103,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         for result in (results[name], results[name + _RESUMED]):
             if not result.completed or not result.trace.steps:
                 return Skip(f"not judged: a run with {name} and no kill {result.ending}")
+    both = results[_BOTH]
     marks = {_ONE: _mark(results[_FIRST + _RESUMED]), _TWO: _mark(results[_BOTH + _RESUMED])}
     if marks[_ONE] == marks[_TWO]:
         return Skip("not judged: what was loaded cannot be told, for a resume begins alike anyway")
@@ -136,9 +137,21 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         summary=(
             f"killed {dead} times in a save or after it (inside a file, between files, before names"
             " change, at instants), each resume took the last complete save, whole"
+            f"{_unsynced(both)}"
         ),
         measured=measured,
         method="save",
+    )
+
+
+def _unsynced(result: Result) -> str:
+    """What a cut of the power may show, and no kill does: content that is not on the disk yet."""
+    names = [name for save in result.saves for name in save.unsynced]
+    if not names:
+        return ""
+    return (
+        f"; `{names[0]}` got its name without an os.fsync before it: a cut of the power, unlike a"
+        " kill, may leave it empty"
     )
 
 

@@ -16,22 +16,50 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trace import State, Step
     from codex_audit.proofs.trainer.trial import Trial
 
+_ALL, _FIRST = "poisoned", "poisoned in its first pass"
 _AT = 3
 _FURTHER = 4
 
 
 def runs(trial: Trial) -> dict[str, Run] | Skip:
-    """A run in which the model's outputs are NaN in one step."""
+    """A run in which the model's outputs are NaN in one step, and one in its first pass only."""
     if trial.stepwise:
         return Skip("the model's outputs cannot be made NaN, since no module's call is seen")
     until = min(trial.steps, _AT + _FURTHER)
-    return {"poisoned": trial.run(until=until, faults=Faults(poison_at=_AT))}
+    asked = {_ALL: trial.run(until=until, faults=Faults(poison_at=_AT))}
+    if any(len(step.micros) > 1 for step in trial.straight.trace.steps[:_AT]):
+        faults = Faults(poison_at=_AT, poison_passes=1)
+        asked[_FIRST] = trial.run(until=until, faults=faults)
+    return asked
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
-    """Look at how the run ended, and at its weights."""
+    """Look at how the runs ended, and at their weights."""
     del trial
-    result = results["poisoned"]
+    seen = _judge(results[_ALL])
+    first = results.get(_FIRST)
+    if isinstance(seen, Skip) or not seen.good or first is None or _bad_step(results[_ALL]):
+        return seen
+    bad = _bad_step(first)
+    if bad is None:
+        return seen
+    return Seen(
+        good=False,
+        summary=(
+            f"NaN in the first micro-batch of step {_AT} alone goes unnoticed: it is made, and "
+            f"`{_bad(bad.after)}` holds NaN after it; check the loss of each micro-batch, or the"
+            " gradients' norm before the step"
+        ),
+        measured=dict(seen.measured),
+    )
+
+
+def _bad_step(result: Result) -> Step | None:
+    """The first step after which something is not finite."""
+    return next((step for step in result.trace.steps if _bad(step.after)), None)
+
+
+def _judge(result: Result) -> Seen | Skip:
     steps = result.trace.steps
     if not result.trace.poisoned:
         return Skip("no forward pass of a module was seen that could be made to give NaN")
@@ -45,7 +73,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if result.exit_code:
         words = f"NaN at step {_AT} ends the run with code {result.exit_code}"
         return Seen(good=True, summary=words, measured=dict(measured))
-    bad = next((step for step in steps if _bad(step.after)), None)
+    bad = _bad_step(result)
     final = _bad(result.final) if result.final else ""
     if bad is None and not final:
         hidden = _hidden(result)
@@ -108,7 +136,7 @@ PROOF = TrainerProof(
     id="non_finite_noticed",
     claim="A loss that is NaN is noticed: the run raises, stops, or gives the step up",
     why="One NaN in the weights makes every later step worthless, and the run goes on for days.",
-    catches=("a check of the logged mean only", "NaN shown as 0.0 in the log"),
+    catches=("a check of the last micro-batch only", "NaN shown as 0.0 in the log"),
     remedy="stop on a loss or norm that is not finite, or skip the update as a GradScaler does",
     runs=runs,
     judge=judge,
