@@ -13,6 +13,8 @@ from codex_audit.proofs.tokenizer.search import shown
 if TYPE_CHECKING:
     from codex_audit.proofs.tokenizer.subject import Span
 
+_CLEAN_UP = ("punctuation-spacing",)
+
 
 def judge(trial: Trial) -> Found:
     """Places are in range and in order, and hold what their tokens decode to."""
@@ -78,7 +80,8 @@ def _spaces_fault(trial: Trial, text: str, groups: list[list[Span]]) -> str:
         if len(group) > 1 or not span.start or span.start == span.end or span.id in control:
             continue
         piece, decoded = text[span.start : span.end], subject.decode([span.id])
-        if not decoded.strip() or not piece.strip():
+        # A clean-up of spaces before punctuation is the round trip's.
+        if not decoded.strip() or not piece.strip() or canonical(piece, _CLEAN_UP) != piece:
             continue
         begins = decoded.startswith(" "), piece.startswith(" ")
         more = piece.endswith(" ") and not decoded.endswith(" ")
