@@ -74,6 +74,16 @@ class FollowsEvaluation(PlainLoop):
         return losses
 
 
+class NeverEvaluates(PlainLoop):
+    """Takes how often it shall evaluate, and never does."""
+
+    evaluate = None
+
+    def __init__(self, seed, device, directory, *, evaluate_every=4):
+        del evaluate_every
+        super().__init__(seed, device, directory)
+
+
 class Kept(Dataset):
     """Keeps every sample that it has made; nobody sees all of them in a trial."""
 

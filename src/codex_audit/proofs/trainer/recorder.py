@@ -51,7 +51,7 @@ class Recorder:
     def __init__(self, path: Path, faults: Faults) -> None:
         self.extra: Callable[[], Mapping[str, Tensor]] = dict
         self.settle: Callable[[], None] = lambda: None
-        self.steps = 0
+        self.steps = self.looks = 0
         self.follows = False
         self._faults = faults
         self._file = path.open("ab", buffering=0)
@@ -72,8 +72,7 @@ class Recorder:
         self._last_before = State()
         self._deliveries = Deliveries()
         self._whole: int | None = None
-        self._stepwise = self._backing = self._due = False
-        self._poisoned = False
+        self._stepwise = self._backing = self._due = self._poisoned = False
 
     def install(self) -> None:
         """Start to watch; once a process."""
@@ -185,6 +184,7 @@ class Recorder:
             if self._depth or self._backing or _is_traced():
                 return original(module, *args, **kwargs)
             if not torch.is_grad_enabled():
+                self.looks += 1
                 self._deliveries.dismiss(tensors_in((args, kwargs)))
             if not torch.is_grad_enabled() and self._faults.worsen_from is None:
                 return original(module, *args, **kwargs)
@@ -214,6 +214,7 @@ class Recorder:
     def _drop_dead(self) -> None:
         """Passes of which no loss can come any more are none of the step."""
         dead = self._passes.drop_dead()
+        self.looks += len(dead)
         for each in dead:
             self._deliveries.dismiss(each.given, each.digests)
         if dead and not self._passes and not self._micros and not self._stepwise:

@@ -88,7 +88,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     if order is not None:
         told["order"] = {str(step): [int(row) for row in rows] for step, rows in order.items()}
     told["optimizers"] = watch.optimizers
-    told["follows"] = watch.follows
+    told["follows"], told["looks"] = watch.follows, watch.looks
     told["final"] = msgspec.to_builtins(watch.state())
     session.finish_save()
     so_far()

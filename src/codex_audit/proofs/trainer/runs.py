@@ -173,6 +173,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         peers: of a distributed run, the results of the other ranks.
         optimizers: how many made steps.
         follows: whether a schedule was stepped by what was measured (ReduceLROnPlateau).
+        looks: passes of which no loss was made, such as those of evaluations.
         printed: the end of what it printed.
     """
 
@@ -191,6 +192,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[Result, ...] = ()
     optimizers: int = 1
     follows: bool = False
+    looks: int = 0
     printed: str = ""
 
     @property

@@ -77,6 +77,12 @@ def test_a_rate_that_follows_what_is_evaluated_is_no_trace(where: Children) -> N
     assert "ReduceLROnPlateau" in check.summary
 
 
+def test_where_no_evaluation_is_seen_nothing_is_judged(where: Children) -> None:
+    check = check_of(where, "NeverEvaluates", "evaluation_leaves_no_trace")
+    assert check.verdict is Verdict.SKIP
+    assert "no evaluation was seen" in check.summary
+
+
 @pytest.mark.parametrize(
     ("kind", "verdict"), [("KeepsLongEpoch", Verdict.PASS), ("KeepsEachStep", Verdict.FAIL)]
 )

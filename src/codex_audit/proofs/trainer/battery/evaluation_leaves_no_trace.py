@@ -84,6 +84,11 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
                 method="evaluate",
                 details=dict(as_details(found)) if found else {},
             )
+    if not evaluations and not any(result.looks for result in results.values()):
+        return Skip(
+            "no evaluation was seen: asked by `evaluate_every` for one after each step, it made no"
+            " pass beside those of its steps"
+        )
     steps = len(trial.straight.trace.steps)
     return Seen(
         good=True,
