@@ -65,6 +65,17 @@ def test_a_training_script_is_read_with_its_lines(make_repository: Make) -> None
     assert found.provenance.dirty is False
 
 
+@pytest.mark.parametrize(
+    ("files", "impact"), [({"train.py": TRAIN}, 3), ({"app.py": "print(1)\n"}, 1)]
+)
+def test_what_is_of_runs_is_of_little_impact_where_nothing_is_trained(
+    make_repository: Make, files: dict[str, str], impact: int
+) -> None:
+    criteria = audit(make_repository(files)).capabilities["config_mgmt"].criteria
+    assert criteria["config_saved_with_run"].impact == impact
+    assert criteria["cli_overrides"].impact == 2
+
+
 def test_the_checklist_follows_from_what_is_there(make_repository: Make) -> None:
     found = audit(
         make_repository({"train.py": TRAIN, "pyproject.toml": '[project]\nname = "x"\n'})

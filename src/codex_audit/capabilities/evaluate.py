@@ -278,7 +278,7 @@ class _Evaluation:
             question=rule.question,
             answer=answer,
             required=rule.required,
-            impact=rule.impact,
+            impact=1 if rule.of_runs and not self._subject("training") else rule.impact,
             effort=rule.effort,
             evidence=self._evidence(hits[:EVIDENCE_LIMIT], withhold=rule.withhold),
             reason=reason,

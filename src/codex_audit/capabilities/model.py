@@ -110,7 +110,8 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `near` finds the nearest miss of an unmet one; `miss` goes on from its `path:line`: what the
     line does and what it does not. `subject` names the subject (subjects.toml) without which it
     does not apply, `""` for none; a capability's own where absent. `withhold` cites lines without
-    their text, which may be a secret. `kit` is the object of `codex_ml` that closes the gap.
+    their text, which may be a secret. `kit` is the object of `codex_ml` that closes the gap. What
+    is `of_runs` of a training program has the least impact where nothing is trained.
     """
 
     question: str
@@ -129,6 +130,7 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     proven_by: tuple[str, ...] = ()
     kit: str = ""
     withhold: bool = False
+    of_runs: bool = False
 
 
 class CapabilityRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

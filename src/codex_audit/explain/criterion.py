@@ -45,7 +45,11 @@ def criterion_text(catalog: Catalog, capability: str, name: str) -> str:
         named("Added by", catalog.added.get(key, "")),
         named("Why", rule.why),
         named("Required", "yes" if rule.required else "no"),
-        named("Impact and effort", f"{rule.impact} and {rule.effort}, of 3"),
+        named(
+            "Impact and effort",
+            f"{rule.impact} and {rule.effort}, of 3"
+            + ("; an impact of 1 where nothing is trained" if rule.of_runs else ""),
+        ),
         named("Asked only where", _asked(catalog, subject)),
         named("When it is unmet", rule.gap),
         named("Remedy", rule.remedy),
