@@ -8,7 +8,6 @@ short and quiet, no progress bar and no logger, yields to it.
 
 from __future__ import annotations
 
-import importlib
 import math
 import sys
 from contextlib import ExitStack, contextmanager
@@ -21,11 +20,12 @@ from torch.utils.data import DataLoader
 
 from codex_audit.proofs.trainer import loaders
 from codex_audit.proofs.trainer.adapters.choosing import knobs_of
+from codex_audit.proofs.trainer.lightning_arguments import arguments_of, part_of
 from codex_audit.proofs.trainer.own_tensors import OwnTensors
 from codex_audit.proofs.trainer.session import UnableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from codex_audit.proofs.trainer.session import Session
 
@@ -33,7 +33,6 @@ LIBRARY = ("lightning.pytorch", "pytorch_lightning")
 
 _KNOBS = {"keep", *loaders.KNOBS}
 _AUTOMATIC = {"accumulate", "clip_norm"}  # what a manual optimization does itself
-_PRECISIONS = {"fp16": "16-mixed", "bf16": "bf16-mixed", "fp32": "32-true"}
 _NEVER = 10**9
 _ALONE, _ONE = "_codex_audit_alone", (1, "1", [0])  # whether the factory wants one device
 _ENDING = ".ckpt"
@@ -84,7 +83,7 @@ def _settled(package: Any, session: Session) -> Iterator[None]:
     original = package.Trainer.__init__
 
     def initialised(trainer: Any, *args: Any, **kwargs: Any) -> None:
-        original(trainer, *args, **_arguments(package, session, kwargs))
+        original(trainer, *args, **arguments_of(package, session, kwargs))
         trainer.__dict__[_ALONE] = kwargs.get("devices") in _ONE
 
     package.Trainer.__init__ = initialised
@@ -92,75 +91,6 @@ def _settled(package: Any, session: Session) -> Iterator[None]:
         yield
     finally:
         package.Trainer.__init__ = original
-
-
-def _arguments(package: Any, session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The Trainer's arguments: what a proof asks for, then the factory's, then ours."""
-    run, knobs = session.run, session.knobs
-    callbacks = given.get("callbacks") or []
-    several = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-    keeps = any(isinstance(each, _of(package, "callbacks").Checkpoint) for each in several)
-    ours: dict[str, Any] = {
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": keeps,
-        "default_root_dir": str(session.directory / "work"),
-        "accelerator": "cpu" if run.device == "cpu" else "gpu",
-        "devices": 1,
-    }
-    asked: dict[str, Any] = {}
-    epochs = given.get("max_epochs")
-    if epochs not in {None, -1}:  # at most; `_fit_epochs` lowers it where it can
-        asked["max_epochs"] = max(epochs, run.horizon)
-    if epochs in {None, -1} or given.get("max_steps", -1) != -1:
-        asked["max_steps"] = run.horizon
-    if run.ranks > 1:
-        asked |= {"devices": run.ranks, "strategy": given.get("strategy", "ddp")}
-    if "accumulate" in knobs:
-        asked["accumulate_grad_batches"] = knobs["accumulate"]
-    if "clip_norm" in knobs:
-        asked |= {"gradient_clip_val": knobs["clip_norm"], "gradient_clip_algorithm": "norm"}
-    if "evaluate_every" in knobs:
-        every = knobs["evaluate_every"]
-        at = {"val_check_interval": every, "check_val_every_n_epoch": None}
-        asked |= at if every else {"limit_val_batches": 0}
-    if "precision" in knobs:
-        asked["precision"] = _PRECISIONS.get(str(knobs["precision"]), knobs["precision"])
-    if "keep" in knobs:
-        keeper = _keeper(package, session, several)
-        others = [each for each in several if not isinstance(each, _kept(package))]
-        asked |= {"enable_checkpointing": True, "callbacks": [*others, keeper]}
-    return {**ours, **given, **asked}
-
-
-def _of(package: Any, part: str) -> Any:
-    return importlib.import_module(f"{package.__name__}.{part}")
-
-
-def _kept(package: Any) -> Any:
-    return _of(package, "callbacks").ModelCheckpoint
-
-
-def _keeper(package: Any, session: Session, callbacks: Iterable[Any]) -> Any:
-    """The factory's own ModelCheckpoint, or the library's, keeping the newest few.
-
-    One alone needs no monitor: the library keeps the newest by default, in code of its own.
-    """
-    kind, keep = _kept(package), session.knobs["keep"]
-    ours = kind(
-        dirpath=session.spelled(session.place(0)),
-        filename="{step}",
-        every_n_train_steps=1,
-        monitor=None if keep == 1 else "step",
-        mode="max",
-        save_top_k=keep,
-    )
-    own = next((each for each in callbacks if isinstance(each, kind)), None)
-    if own is None:
-        return ours
-    vars(own).update(vars(ours))
-    return own
 
 
 class _Driver:
@@ -197,7 +127,7 @@ class _Driver:
         """What callbacks and the module keep beside weights, and the callbacks' counters."""
         found = self._own.of("module", self._module)
         for callback in self._trainer.callbacks:
-            if isinstance(callback, _of(self._package, "callbacks").Checkpoint):
+            if isinstance(callback, part_of(self._package, "callbacks").Checkpoint):
                 continue  # it tells of files, which lie elsewhere in each process
             name = type(callback).__name__
             found |= self._own.of(name, callback)
