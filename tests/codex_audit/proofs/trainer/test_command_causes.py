@@ -196,3 +196,58 @@ def test_weights_that_are_saved_with_fewer_digits_than_the_optimizer_keeps(make:
     found = judged(make, later, interrupted=rounded)
     assert "holds the weights (`model.weight`) in float16" in found.cause
     assert "float16" not in judged(make, later, interrupted=before).cause
+
+
+@pytest.mark.parametrize(
+    ("losses", "states", "cause"),
+    [
+        # A coin of Python's that is not tossed alike: the first losses may well agree.
+        ([3.0, 2.5, 2.1, 1.6, 1.1], ("a", "b"), "checkpoints after the resume (`python_rng`)"),
+        ([3.2, 2.6, 2.1, 1.6, 1.1], ("a", "b"), "checkpoints after the resume (`python_rng`)"),
+        ([3.2, 2.6, 2.1, 1.6, 1.1], ("a", "a"), "are as they should be: look at the position in"),
+        ([3.0, 2.6, 2.1, 1.6, 1.1], ("a", "a"), "the optimizer's state or the learning rate is"),
+    ],
+)
+def test_the_states_of_generators_in_later_checkpoints_tell_whether_they_were_restored(
+    make: Maker, losses: Sequence[float], states: tuple[str, str], cause: str
+) -> None:
+    whole = make(logged(WHOLE), leaves={"python_rng": states[0]})
+    early = make(logged(WHOLE[:7]), {WEIGHTS: 0.5}, {"python_rng": "0"})
+    later = make(logged(losses, 6), {WEIGHTS: 2.0}, {"python_rng": states[1]})
+    found = judged(make, later, whole=whole, interrupted=early)
+    assert cause in found.cause
+    assert ("the update was another" in found.cause) == ("the optimizer's" in cause)
+    assert "is not drawn at each step" not in found.cause
+
+
+def test_a_loss_that_differs_later_may_be_of_a_generator_that_is_not_saved(make: Maker) -> None:
+    found = judged(make, make(logged([3.0, 2.6, 2.1, 1.6, 1.1], 6), {WEIGHTS: 2.0}))
+    assert "a number was drawn that is not drawn at each step" in found.cause
+
+
+def test_a_rate_that_is_another_in_the_checkpoints_is_named(make: Maker) -> None:
+    name = "optimizer.param_groups.0.lr"
+    whole = make(logged(WHOLE), leaves={name: "0.1"})
+    early = make(logged(WHOLE[:7]), {WEIGHTS: 0.5}, {name: "0.4"})
+    later = make(logged([3.0, 2.6, 2.1, 1.6, 1.1], 6), {WEIGHTS: 2.0}, {name: "0.3"})
+    found = judged(make, later, whole=whole, interrupted=early)
+    assert f"the learning rate was another (`{name}` is 0.3 instead of 0.1)" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("at_the_checkpoint", "later", "cause"),
+    [
+        (4.0, 9.0, "1 of the updates that were counted are not in the checkpoint"),
+        (5.0, 5.0, "the optimizer began anew"),
+    ],
+)
+def test_an_update_that_is_missing_is_told_from_a_lost_state(
+    make: Maker, at_the_checkpoint: float, later: float, cause: str
+) -> None:
+    name = "optimizer.state.0.step"
+    whole = make(logged(WHOLE), {WEIGHTS: 1.0, name: 10.0})
+    early = make(logged(WHOLE[:7]), {WEIGHTS: 0.5, name: at_the_checkpoint})
+    resumed_run = make(logged([3.2, 2.6, 2.1, 1.6, 1.1], 6), {WEIGHTS: 2.0, name: later})
+    found = judged(make, resumed_run, whole=whole, interrupted=early)
+    assert found.cause.startswith(cause)
+    assert ("the batch order" in found.cause) == (later == at_the_checkpoint)

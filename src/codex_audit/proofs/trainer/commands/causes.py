@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.proofs.trainer.bits import numbers_of
 from codex_audit.proofs.trainer.commands.asked import Written
 from codex_audit.proofs.trainer.commands.compare import (
     Aligned,
@@ -18,21 +17,20 @@ from codex_audit.proofs.trainer.commands.compare import (
     entries,
     holds_generators,
 )
+from codex_audit.proofs.trainer.commands.counters import (
+    COUNTS,
+    OF_AN_OPTIMIZER,
+    missing_updates,
+    of_counters,
+    scalars,
+    tensors,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from codex_audit.proofs.trainer.bits import Bits
-    from codex_audit.proofs.trainer.commands.asked import Opened
 
-_OF_AN_OPTIMIZER = re.compile(
-    r"optim|exp_avg|momentum|square_avg|moment1|moment2|(^|\.)state\.\d+\.", re.IGNORECASE
-)
-_OF_A_SCHEDULE = re.compile(r"last_epoch|_step_count|_last_lr|sched", re.IGNORECASE)
 _RATE = re.compile(r"param_groups\.\d+\.lr$")
-_COUNTS = re.compile(
-    r"(^|[._])(step|steps|iter|iter_num|iteration|epoch|last_epoch|_step_count)$", re.IGNORECASE
-)
 _HALF, _FULL = frozenset({"float16", "bfloat16"}), frozenset({"float32", "float64"})
 _SHOWN = 4
 _FAR, _BEYOND_NOISE = 3.0, 4.0
@@ -176,29 +174,9 @@ def _taken_elsewhere(aligned: Aligned, found: Entries, one: Written, other: Writ
     agree = aligned.rows and aligned.every and not aligned.different and not aligned.end
     if not agree or aligned.anew or found.tensor is None:
         return ""
-    counters = [name for name in found.leaves if _COUNTS.search(name)]
-    counters += list(_scalars(found, one, other))
+    counters = [name for name in found.leaves if COUNTS.search(name)]
+    counters += list(scalars(found, one, other))
     return "its checkpoints were written after other steps, and are not compared" * bool(counters)
-
-
-def _scalars(found: Entries, one: Written, other: Written) -> dict[str, tuple[float, float]]:
-    """Single numbers that count steps and differ: name -> (of the one, of the other)."""
-    left, right = _tensors(one.opened), _tensors(other.opened)
-    values = {}
-    for name in found.tensors:
-        bare = name.rpartition(": ")[2]
-        if not _COUNTS.search(bare) or bare not in left or bare not in right:
-            continue
-        a = numbers_of(left[bare], one.bits)
-        b = numbers_of(right[bare], other.bits)
-        if a and b and len(a) == len(b) == 1:
-            values[bare] = (a[0], b[0])
-    return values
-
-
-def _tensors(opened: Iterable[Opened]) -> dict[str, Bits]:
-    by_age = sorted(opened, key=lambda each: each.modified_ns)
-    return {name: bits for each in by_age for name, bits in each.tensors.items()}
 
 
 def _cause(before: Before, other: Written, aligned: Aligned, found: Entries) -> str:
@@ -207,12 +185,18 @@ def _cause(before: Before, other: Written, aligned: Aligned, found: Entries) -> 
     rounded = _of_rounding(before.interrupted)
     if rounded and not aligned.end and not aligned.again:
         return rounded
-    causes = [*_of_counters(found, before.whole, other)]
+    counted = (found, before.whole, before.interrupted, other)
+    missing = missing_updates(*counted)
+    if missing and not _moved(aligned):
+        return missing
+    causes = [*of_counters(*counted)]
     rows = aligned.rows
     if rows and not rows[0].same and aligned.every:
-        causes.append(_of_the_first_loss(before, aligned))
+        causes.append(_of_the_first_loss(before, aligned, found))
+    elif aligned.different and found.generators and not causes and not _moved(aligned):
+        causes.append(_of_generators(before, found))
     elif aligned.different and aligned.every and not causes:
-        causes.append(_of_an_update(before, aligned))
+        causes.append(_of_an_update(before, aligned, found))
     elif aligned.different and not causes:
         causes.append(
             "between two logged losses something was not restored: "
@@ -227,7 +211,7 @@ def _cause(before: Before, other: Written, aligned: Aligned, found: Entries) -> 
         causes.append(f"{names} is saved and not restored; load it as well")
     if not causes and found.tensor is not None:
         name = found.tensor.name
-        what = "the optimizer's state" if _OF_AN_OPTIMIZER.search(name) else "the weights"
+        what = "the optimizer's state" if OF_AN_OPTIMIZER.search(name) else "the weights"
         causes.append(f"{what} (`{name}`) is not restored to the bit; look at save and load of it")
     return "; ".join(dict.fromkeys(causes))
 
@@ -252,12 +236,12 @@ def _of_rounding(interrupted: Written) -> str:
         moments = {
             bits.shape: bits.dtype
             for name, bits in each.tensors.items()
-            if _OF_AN_OPTIMIZER.search(name) and bits.shape
+            if OF_AN_OPTIMIZER.search(name) and bits.shape
         }
         weights = {
             name: bits
             for name, bits in each.tensors.items()
-            if bits.shape in moments and not _OF_AN_OPTIMIZER.search(name)
+            if bits.shape in moments and not OF_AN_OPTIMIZER.search(name)
         }
         halves = {bits.dtype for bits in weights.values()}
         if halves and halves <= _HALF and set(moments.values()) <= _FULL:
@@ -270,24 +254,12 @@ def _of_rounding(interrupted: Written) -> str:
     return ""
 
 
-def _of_counters(found: Entries, one: Written, other: Written) -> Iterable[str]:
-    for name, (a, b) in _scalars(found, one, other).items():
-        if b < a and _OF_AN_OPTIMIZER.search(name):
-            yield (
-                f"the optimizer began anew (`{name}` is {b:g} instead of {a:g}): its state is not "
-                "restored; save and load its state_dict"
-            )
-            break
-    for name, (first, second) in found.leaves.items():
-        if _OF_A_SCHEDULE.search(name) and _COUNTS.search(name):
-            yield (
-                f"the schedule began anew (`{name}` is {second} instead of {first}); save and load "
-                "the scheduler's state_dict"
-            )
-            break
+def _moved(aligned: Aligned) -> bool:
+    """Whether the steps are others, so that all that follows is, too."""
+    return bool(aligned.end or aligned.again or aligned.anew)
 
 
-def _of_the_first_loss(before: Before, aligned: Aligned) -> str:
+def _of_the_first_loss(before: Before, aligned: Aligned, found: Entries) -> str:
     first, row = before.whole.losses[0].loss, aligned.rows[0]
     if _near(before.whole, row.other, row.one):
         return (
@@ -301,7 +273,7 @@ def _of_the_first_loss(before: Before, aligned: Aligned) -> str:
         what += "that of trained weights, on another batch or with other random draws; "
     else:
         what += "another already, and too little was learnt to tell it from one of lost weights; "
-    return what + _what_of_generators(before.interrupted)
+    return what + ("" if _moved(aligned) else _of_generators(before, found))
 
 
 def _near(whole: Written, found: float, wanted: float) -> bool:
@@ -319,6 +291,22 @@ def _told_apart(whole: Written, wanted: float) -> bool:
     return abs(losses[0] - wanted) > _BEYOND_NOISE * noise
 
 
+def _of_generators(before: Before, found: Entries) -> str:
+    """What the generators' states in later checkpoints tell, where there are any."""
+    if found.generators:
+        names = ", ".join(f"`{name}`" for name in found.generators[:_SHOWN])
+        return (
+            f"the state of a generator is another in the checkpoints after the resume ({names}): "
+            "it is not given back as it was, or drawn from in between"
+        )
+    if found.files and holds_generators(before.interrupted.opened):
+        return (
+            "the generators whose states it holds are as they should be: look at the position in "
+            "the data, and at generators that it does not hold"
+        )
+    return _what_of_generators(before.interrupted)
+
+
 def _what_of_generators(interrupted: Written) -> str:
     if holds_generators(interrupted.opened):
         return (
@@ -331,27 +319,39 @@ def _what_of_generators(interrupted: Written) -> str:
     )
 
 
-def _of_an_update(before: Before, aligned: Aligned) -> str:
+def _of_an_update(before: Before, aligned: Aligned, found: Entries) -> str:
     place = aligned.rows.index(aligned.different[0])
-    after = "the first loss" if place == 1 else f"the first {place} losses"
+    after = "the first loss after the resume agrees"
+    if place > 1:
+        after = f"the first {place} losses after the resume agree"
+    rate = next((name for name in found.leaves if _RATE.search(name)), "")
+    if rate:
+        first, second = found.leaves[rate]
+        return (
+            f"{after}, and then the learning rate was another (`{rate}` is {second} instead of "
+            f"{first}): the count or the schedule that it comes from is not restored"
+        )
     where = _what_of_the_optimizer(before.interrupted)
+    if not (found.files and holds_generators(before.interrupted.opened)):
+        where += "; or a number was drawn that is not drawn at each step: "
+        where += _what_of_generators(before.interrupted)
     if place <= 2:  # noqa: PLR2004 - a rate or a moment shows at once, a new epoch's order later
         return (
-            f"{after} after the resume agrees, so weights and batch are restored, and then the "
+            f"{after}, so weights and batch are restored, and then the "
             "update was another: the optimizer's state or the learning rate is not restored; "
             f"{where}"
         )
     return (
-        f"{after} after the resume agree: what comes into play at {aligned.different[0].step} is "
+        f"{after}: what comes into play at {aligned.different[0].step} is "
         "not restored, such as the order of a new epoch, or slowly the optimizer's state or the "
         f"learning rate; {_what_is_missing(before.interrupted)}"
     )
 
 
 def _what_of_the_optimizer(interrupted: Written) -> str:
-    names = [*_tensors(interrupted.opened)]
+    names = [*tensors(interrupted.opened)]
     names += [name for each in interrupted.opened for name in each.leaves]
-    if any(_OF_AN_OPTIMIZER.search(name) for name in names):
+    if any(OF_AN_OPTIMIZER.search(name) for name in names):
         return "the checkpoint holds the optimizer's: look whether it is loaded, and the schedule's"
     return "the checkpoint holds no state of an optimizer; save and load its state_dict"
 
