@@ -95,6 +95,7 @@ def test_a_sound_script_passes_every_proof_that_a_command_can_be_tried_by(
         ("FromStepZero", RESUME, "the progress is not restored, though the weights seem to be"),
         ("Anew", RESUME, "it trained anew from the seed: `resume` does not load the checkpoint"),
         ("InPlace", CRASH, "ckpt.npz is half-written"),
+        ("DeletesAndRenames", CRASH, "no checkpoint was left. Delete the old one only when"),
         ("DeletesFirst", "retention", "a moment without any checkpoint"),
         ("SeedIgnored", "different_seed_differs", "the seed is ignored"),
         ("Unseeded", "same_seed_same_bits", "two runs with one seed differ: step 1: the loss is"),
@@ -139,6 +140,7 @@ def test_a_lost_state_is_no_fault_of_the_other_proofs(children: Children, root: 
     ("name", "losses"),
     [
         ("Rarely", LOSSES),
+        ("Late", LOSSES),
         ("SumsItsLog", LOSSES),
         ("Silent", None),
         ("WritesAFile", LossFile(file="{dir}/log.jsonl", key="train.loss", step="step")),

@@ -130,6 +130,9 @@ def _resume(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
         if source.asked.stop is None and _planned_otherwise(trial, source):
             notes.append("its course depends on {steps}, so that a run of half of them is no half")
             continue
+        if not source.opened:  # whether one should be there is for retention to say
+            notes.append(f"no checkpoint lay there when it was {where}")
+            continue
         if not result.good:
             return _failed(where, f"`resume` ended with {result.how_ended}")
         seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)

@@ -62,11 +62,14 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
         half = [each for each in source.opened if each.broken]
         left = f"; {half[0].path} is half-written ({half[0].broken})" if half else ""
         where = "ended in the middle of writing a checkpoint"
+        remedy = "Write to another name, flush, and rename it when it is whole"
+        if not source.opened:
+            left = "; no checkpoint was left"
+            remedy = "Delete the old one only when the new one is whole"
         if not result.good:
             return Seen(
                 good=False,
-                summary=f"{where}: `resume` ended with {result.how_ended}{left}. Write to another "
-                "name, flush, and rename it when it is whole",
+                summary=f"{where}: `resume` ended with {result.how_ended}{left}. {remedy}",
                 method="save",
             )
         lost = _lost_more(trial, source, result)

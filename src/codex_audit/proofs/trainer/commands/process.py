@@ -242,7 +242,8 @@ def files_of(directory: Path, glob: str) -> list[Path]:
 
 def last_words(output: str) -> str:
     """The last lines of an output, in one."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # A traceback underlines with carets what is at fault.
+    lines = [line.strip() for line in output.splitlines() if line.strip(" \t^~")]
     return " | ".join(lines[-_TAIL_LINES:]) or "it printed nothing"
 
 
