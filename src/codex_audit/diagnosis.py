@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MATCHERS", "Diagnosis", "Failure", "capture", "diagnose"]
 
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 # The order decides: what names its cause exactly comes before what only looks like it.
 MATCHERS: tuple[Callable[[Failure, Path], Diagnosis | None], ...] = (
     installation.not_installed,
@@ -32,6 +33,7 @@ MATCHERS: tuple[Callable[[Failure, Path], Diagnosis | None], ...] = (
     imports.version_conflict,
     resources.network_refused,
     resources.missing_file,
+    resources.refused_pickle,
     imports.syntax_error,
 )
 
@@ -83,4 +85,4 @@ def _last_place(failure: Failure, root: Path) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(_COLOURS.sub("", text).split())

@@ -77,6 +77,12 @@ RELEASE = version(INSTALLED)
             "missing file",
             "`data/train.bin`",
         ),
+        (
+            "UnpicklingError",
+            "Weights only load failed. WeightsUnpickler error: Unsupported global: GLOBAL numpy.x.y was",
+            "refused pickle",
+            "`numpy.x.y`",
+        ),
         ("ConnectionRefusedError", "[Errno 111] Connection refused", "network refused", "offline"),
         (
             "OSError",
@@ -124,6 +130,7 @@ def test_known_causes(tmp_path: Path, kind: str, message: str, cause: str, word:
         (resources.out_of_memory, "RuntimeError", "memory format option is only supported by"),
         (resources.network_refused, "ValueError", "connection weights refused to converge"),
         (resources.missing_file, "IsADirectoryError", "[Errno 21] Is a directory: 'data'"),
+        (resources.refused_pickle, "UnpicklingError", "pickle data was truncated"),
         (imports.version_conflict, "ImportError", "cannot import name 'x' from 'nosuchx' (x.py)"),
         (imports.version_conflict, "TypeError", "step() requires 2 arguments, got 3"),
         (imports.version_conflict, "AttributeError", "'Tensor' object has no attribute 'foo'"),
@@ -182,6 +189,9 @@ def test_captured_texts_are_single_non_empty_lines(tmp_path: Path) -> None:
     assert error.message == "first second in a.py"
     assert error.context == "a b"
     assert error.traceback == "File a.py"
+    coloured = Failure("ValueError", "\x1b[1mbold\x1b[0m words")
+    error = capture(coloured, phase=6, step="lint", context="a", root=tmp_path)
+    assert error.message == "bold words"
     empty = capture(Failure("ValueError", ""), phase=6, step="lint", context="", root=tmp_path)
     assert (empty.message, empty.context) == ("ValueError", "lint")
 

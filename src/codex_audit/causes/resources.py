@@ -104,3 +104,19 @@ def missing_file(failure: Failure, root: Path) -> Diagnosis | None:
         f"{what} does not exist",
         "create or fetch the file first, or correct the path, which starts at the repository",
     )
+
+
+def refused_pickle(failure: Failure, root: Path) -> Diagnosis | None:
+    """A file that torch does not load with `weights_only=True`."""
+    del root
+    inner = failure.innermost()
+    if inner.type != "UnpicklingError" or "Weights only load failed" not in inner.message:
+        return None
+    match = re.search(r"Unsupported global: GLOBAL ([\w.]+)", failure.traceback + inner.message)
+    what = f"`{match.group(1)}`" if match else "more than tensors and plain values"
+    return Diagnosis(
+        "refused pickle",
+        f"a file holds {what}, and torch.load refuses it: since 2.6 weights_only=True is its default",
+        "keep tensors and plain values in it, or allow the class with "
+        "`torch.serialization.add_safe_globals`; `weights_only=False` runs what the file holds",
+    )
