@@ -116,7 +116,7 @@ def refused_pickle(failure: Failure, root: Path) -> Diagnosis | None:
     what = f"`{match.group(1)}`" if match else "more than tensors and plain values"
     return Diagnosis(
         "refused pickle",
-        f"a file holds {what}, and torch.load refuses it: since 2.6 weights_only=True is its default",
+        f"a file holds {what}, and torch.load refuses it: weights_only=True is the default",
         "keep tensors and plain values in it, or allow the class with "
         "`torch.serialization.add_safe_globals`; `weights_only=False` runs what the file holds",
     )
