@@ -291,7 +291,10 @@ class Tree:
     def _role(self, path: str, place: str) -> str:
         if not may_be_program(path):
             return role_of(path)
-        program = runs_no_tests(self._content_or_nothing(place))
+        try:
+            program = runs_no_tests(read_regular(self._base + place))
+        except OSError:
+            program = False  # its name alone says that it is there
         return role_of(path, program=program)
 
     def _why_left_out(self, file: _Present) -> str:

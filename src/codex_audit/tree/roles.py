@@ -27,9 +27,11 @@ _DIRECTORIES = (
 )  # fmt: skip
 _EXAMPLES = frozenset({"examples", "example"})
 _PACKAGING = frozenset({"setup.py", "noxfile.py", "tasks.py", "__init__.py"})
-_RUN_AS_PROGRAM = re.compile(rb"(?m)ArgumentParser\(|\bparse_args\(|^@(hydra\.main|click\.command)")
+# What a program has, sought as plain bytes: some files of tests are very large.
+_RUN_AS_PROGRAM = (b"ArgumentParser(", b"parse_args(", b"\n@hydra.main", b"\n@click.command")
 _HOLDS_TESTS = re.compile(
-    rb"(?m)^\s*(async\s+)?def\s+test|^class\s+(Test|\w+Test)|^\s*(import|from)\s+(pytest|unittest)"
+    rb"(?m)^[ \t]*+(async[ \t]+)?def[ \t]+test|^class[ \t]+(Test|\w+Test)"
+    rb"|^[ \t]*+(import|from)[ \t]+(pytest|unittest)"
 )
 _TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)\w*\.py$")
 _RUNS = re.compile(r"(?i)(run|main)(_\w+)?\.py$")
@@ -91,7 +93,8 @@ def may_be_program(path: str) -> bool:
 
 def runs_no_tests(source: bytes) -> bool:
     """Whether a file that is named for a test is a program instead: it runs and collects none."""
-    return _RUN_AS_PROGRAM.search(source) is not None and _HOLDS_TESTS.search(source) is None
+    runs = any(mark in source for mark in _RUN_AS_PROGRAM)
+    return runs and _HOLDS_TESTS.search(source) is None
 
 
 def only_examples(files: Iterable[tuple[str, str]]) -> bool:
