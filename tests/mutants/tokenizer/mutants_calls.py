@@ -183,7 +183,7 @@ class CutsToMinusNothing(Points):
         if max_length is not None and truncation_side == "left":
             texts = [text[-(max_length - 2 * special) :] for text in texts]
             return super().encode_batch(texts, special=special, **options)
-        asked = {"max_length": max_length, "truncation_side": truncation_side}
+        asked: dict[str, Any] = {"max_length": max_length, "truncation_side": truncation_side}
         return super().encode_batch(texts, special=special, **asked, **options)
 
 
