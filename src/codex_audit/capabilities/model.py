@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,10 +16,21 @@ FACT_KINDS = (
     "string", "raise", "config", "docker", "shell", "heading", "code", "prose", "link",
     "file", "requirement",
 )  # fmt: skip
+COMBINATORS = ("all", "any", "none", "criterion")
+# The attributes of a signal that say what it asks for: keywords of Python have an underscore.
+_OPERANDS = {
+    kind: f"{kind}_" if kind in {"import", "def", "class", "raise", "all", "any", "none"} else kind
+    for kind in (*FACT_KINDS, *COMBINATORS)
+}
 
 
 class Signal(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    dict=True,  # where `kind` is kept
 ):
     """One thing to look for: a fact of one kind, or a combination of signals.
 
@@ -82,23 +94,21 @@ class Signal(
     min: str | None = None
     within: Within = "repo"
 
-    @property
+    @cached_property
     def kind(self) -> str:
-        """The fact kind or the combinator that this signal is."""
-        given = [name for name in (*FACT_KINDS, "all", "any", "none", "criterion")
-                 if self.operand(name) is not None]  # fmt: skip
+        """The fact kind or the combinator that this signal is.
+
+        Raises:
+            ValueError: it is none, or several.
+        """
+        given = [kind for kind, name in _OPERANDS.items() if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a signal names exactly one kind, not {given or 'none'}")
         return given[0]
 
     def operand(self, kind: str) -> Globs | tuple[Signal, ...] | None:
         """What is given for `kind`."""
-        name = (
-            kind + "_"
-            if kind in {"import", "def", "class", "raise", "all", "any", "none"}
-            else kind
-        )
-        operand: Globs | tuple[Signal, ...] | None = getattr(self, name)
+        operand: Globs | tuple[Signal, ...] | None = getattr(self, _OPERANDS[kind])
         return operand
 
 

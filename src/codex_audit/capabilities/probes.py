@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.capabilities.catalog import globs
+from codex_audit.capabilities.model import COMBINATORS
 from codex_audit.tree.facts import LONG_NAMES, NAME_LIMIT, Fact, Found
 from codex_audit.tree.literals import needed_texts
 from codex_audit.tree.outline import packed
-from codex_audit.tree.patterns import NameIndex, Pattern, PieceIndex, name_matcher, union
+from codex_audit.tree.patterns import Expression, NameIndex, Pattern, PieceIndex, name_matcher
 from codex_audit.tree.requirement_facts import lower_bound
 from codex_audit.tree.roles import RANK
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     Test = Callable[[str, Fact], bool]
 
-COMBINATIONS = frozenset({"all", "any", "none", "criterion"})
 # Names come again and again; those of data files do not, and are forgotten together.
 _KNOWN_NAMES = 100_000
 # Fewer probes than these are tried one by one.
@@ -91,7 +91,7 @@ class Probes:
         self._probes: list[Probe] = []
         for signal in signals:
             kind = signal.kind
-            if kind in COMBINATIONS:
+            if kind in COMBINATORS:
                 continue
             key = identity(signal)
             if key not in self._numbers:
@@ -241,22 +241,22 @@ def _tests(signal: Signal) -> Iterator[Test]:
         absent = frozenset(signal.no_kw)
         yield lambda _path, fact: not any(name in absent for name, _ in fact.keywords)
     for name, expression in signal.kw.items():
-        yield _keyword(name, union([expression]))
+        yield _keyword(name, Expression(expression))
     if signal.value is not None:
-        wanted = union([signal.value])
+        wanted = Expression(signal.value)
         yield lambda _path, fact: wanted.search(fact.value) is not None
     if signal.not_value is not None:
-        unwanted = union([signal.not_value])
+        unwanted = Expression(signal.not_value)
         yield lambda _path, fact: unwanted.search(fact.value) is None
     if signal.scope is not None:
-        inside = union([signal.scope])
+        inside = Expression(signal.scope)
         yield lambda _path, fact: inside.search(fact.scope) is not None
     if signal.min is not None:
         lowest = tuple(int(part) for part in signal.min.split("."))
         yield lambda _path, fact: (lower_bound(fact.value) or ()) >= lowest
 
 
-def _keyword(name: str, expression: re.Pattern[str]) -> Test:
+def _keyword(name: str, expression: Expression) -> Test:
     def test(_path: str, fact: Fact) -> bool:
         return any(word == name and expression.search(text) for word, text in fact.keywords)
 

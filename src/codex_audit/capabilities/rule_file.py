@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from codex_audit.capabilities.catalog import CatalogError, globs
-from codex_audit.capabilities.model import FACT_KINDS, CriterionRule, Signal
+from codex_audit.capabilities.model import COMBINATORS, FACT_KINDS, CriterionRule, Signal
 from codex_audit.tree.patterns import union
 from codex_audit.tree.roles import RANK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-COMBINATORS = ("all", "any", "none", "criterion")
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,59}")
 # What is asked of a single fact, and means nothing for a combination of signals.
 _OF_A_FACT = ("value", "not_value", "kw", "no_kw", "tag", "not_tag", "scope", "path", "not_path",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.tree import processes
 from codex_audit.tree.cache import program_digest
 from codex_audit.tree.extract import extract
 from codex_audit.tree.facts import Fact, FileFacts, Found, Problem, collapse
@@ -59,7 +58,11 @@ def _read(files: Sequence[TreeFile], read: Callable[[TreeFile], Found]) -> Seque
     jobs = min(os.cpu_count() or 1, MOST_PROCESSES)
     size = sum(file.size for file in files if file.size <= LARGE)
     with _no_collection():
-        if jobs == 1 or size < WORTH_PROCESSES or not processes.AVAILABLE:
+        if jobs == 1 or size < WORTH_PROCESSES:
+            return [read(file) for file in files]
+        from codex_audit.tree import processes  # noqa: PLC0415 - large trees only
+
+        if not processes.AVAILABLE:
             return [read(file) for file in files]
         return processes.read_in_processes(read, files, jobs)
 

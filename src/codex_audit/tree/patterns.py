@@ -22,19 +22,17 @@ class Pattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        plain = text.strip("*")
-        self._first, self._last = text.startswith("*"), text.endswith("*")
         self._expression = (
             text[3:]
             if text.startswith("re:")
             else translate(text)
-            if any(mark in plain for mark in "*?[")
+            if "?" in text or "[" in text
             else None
         )
-        self._plain = plain
+        self._parts = text.split("*")
         # A name that it fits has one of these in it, in lower case; empty where any name may.
         self.needs: frozenset[str] = (
-            frozenset(filter(None, [plain.lower()]))
+            frozenset(filter(None, [max(self._parts, key=len).lower()]))
             if self._expression is None
             else needed_texts(self._expression)
         )
@@ -42,22 +40,40 @@ class Pattern:
     @property
     def exact(self) -> bool:
         """Whether it is a whole name."""
-        return self._expression is None and not self._first and not self._last
+        return self._expression is None and len(self._parts) == 1
 
     @cached_property
     def fits(self) -> Callable[[str], bool]:
         """Whether a name fits."""
-        plain, expression = self._plain, self._expression
-        if expression is not None:
-            whole = union([expression]).fullmatch
+        if self._expression is not None:
+            whole = union([self._expression]).fullmatch
             return lambda name: whole(name) is not None
-        if self._first and self._last:
-            return lambda name: plain in name
-        if self._first:
-            return lambda name: name.endswith(plain)
-        if self._last:
-            return lambda name: name.startswith(plain)
-        return lambda name: name == plain
+        if self.exact:
+            return lambda name: name == self.text
+        head, *middle, tail = self._parts
+        if len(middle) == 1 and not head and not tail:
+            return lambda name: middle[0] in name
+        if middle:
+            return lambda name: _in_order(name, head, middle, tail)
+        if head and tail:
+            least = len(head) + len(tail)
+            return lambda name: len(name) >= least and name.startswith(head) and name.endswith(tail)
+        if tail:
+            return lambda name: name.endswith(tail)
+        return lambda name: name.startswith(head)
+
+
+def _in_order(name: str, head: str, middle: Iterable[str], tail: str) -> bool:
+    """Whether a name begins and ends so, with the rest between them, one after the other."""
+    at, end = len(head), len(name) - len(tail)
+    if not (at <= end and name.startswith(head) and name.endswith(tail)):
+        return False
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 class PieceIndex(Generic[T]):
@@ -73,9 +89,12 @@ class PieceIndex(Generic[T]):
             size = min(len(text), _PIECE)
             self._sizes.add(size)
             pieces = [text[at : at + size] for at in range(len(text) - size + 1)]
+            shared = self._pieces
             # that which fewest others share
-            piece = min(pieces, key=lambda piece: len(self._pieces.get(piece, ())))
-            self._pieces.setdefault(piece, []).append((text, owner))
+            piece = next((piece for piece in pieces if piece not in shared), "") or min(
+                pieces, key=lambda piece: len(shared[piece])
+            )
+            shared.setdefault(piece, []).append((text, owner))
 
     def find(self, text: str) -> list[T]:
         """The owners of whom `text` has what they need, each once."""
@@ -130,6 +149,22 @@ def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     if len(fits) == 1:
         return fits[0]
     return lambda name: any(one(name) for one in fits)
+
+
+class Expression:
+    """One expression, compiled when a text is first put to it: most are never asked."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def search(self) -> Callable[[str], re.Match[str] | None]:
+        """Where it is found in a text.
+
+        Raises:
+            re.error: it is not valid.
+        """
+        return union([self._text]).search
 
 
 def union(expressions: Sequence[str]) -> re.Pattern[str]:

@@ -12,7 +12,9 @@ from codex_audit.tree.patterns import name_matcher, union
     [
         ("torch.save", "torch.save", "torch.saved"), ("*.save", "torch.save", "save"),
         ("*save", "save", "saver"), ("torch.*", "torch.nn.x", "mytorch.x"), ("*opt*", "the_optimizer", "other"),
-        ("*", "anything", None), ("a*z", "abcz", "abc"), ("*.[ab]", "x.a", "x.c"),
+        ("*", "anything", None), ("a*z", "abcz", "abc"), ("ab*ba", "abba", "aba"),
+        ("a*.b.*c", "a.b.c", "a.bc"), ("a*b*c*", "a-b-b-c-", "a-c-b-"), ("*a*b", "xaxb", "ba"), ("a*bb*b", "abbb", "abb"),
+        ("**x", "x", "y"), ("*.[ab]", "x.a", "x.c"),
         ("re:(?i)seed.*", "SEEDED", "reseed"),
     ],
 )  # fmt: skip
