@@ -14,6 +14,10 @@ _NAMED = re.compile(
 )
 # What torch puts before the exception of a loader's worker, with that one's own traceback.
 _ELSEWHERE = re.compile(r"\.?\nOriginal Traceback \(most recent call last\):\n.*\n", re.DOTALL)
+# What torch.load objects to stands after some lines of advice.
+_REFUSED = re.compile(
+    r"(Weights only load failed).*WeightsUnpickler error: ([^\n]*?)\s*(?:\. |\n|$)", re.DOTALL
+)
 _LONG = 240  # characters of a message that are shown within a sentence
 _WRAPPERS = frozenset({"ToolCrashedError", "CalledProcessError", "RuntimeError"})
 
@@ -35,7 +39,12 @@ class Failure(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """It in a few words, to stand within a sentence: its type, and what it says if anything."""
-        line = (self.message.strip() or self.type).splitlines()[0]
+        refused = _REFUSED.match(self.message)
+        line = (
+            f"{refused[1]}: {refused[2]}"
+            if refused
+            else (self.message.strip() or self.type).splitlines()[0]
+        )
         if line == self.type:
             return f"{self.type} (no message)"
         return f"{self.type}: {line[:_LONG]}{' ...' if len(line) > _LONG else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from argparse import Namespace
 
 import torch
 from torch import nn
@@ -46,6 +47,13 @@ class LosesMoments(Plain):
     def restore(self, state):
         groups = {"state": {}, "param_groups": state["optimizer"]["param_groups"]}
         super().restore(state | {"optimizer": groups})
+
+
+class CannotReadItsOwn(Plain):
+    """Saves what torch refuses to load, and loads it as torch does by default."""
+
+    def collect(self):
+        return super().collect() | {"arguments": Namespace(seed=self.seed)}
 
 
 class LooksUpAName(PlainLoop):

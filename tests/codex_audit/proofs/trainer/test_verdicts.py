@@ -91,3 +91,16 @@ def test_samples_that_a_data_set_keeps_are_no_leak(
 ) -> None:
     check = check_of(where, kind, "no_growth")
     assert check.verdict is verdict, check.summary
+
+
+def test_a_run_that_cannot_read_its_own_checkpoint_fails_where_that_is_claimed(
+    where: Children,
+) -> None:
+    proofs = ("resume_bit_exact", "weights_only_loads", "retention", "state_restored")
+    checks = {check.id: check for check in tried(where, "CannotReadItsOwn", *proofs).checks}
+    for proof in proofs[:2]:
+        assert checks[proof].verdict is Verdict.FAIL, checks[proof].summary
+        assert "argparse.Namespace" in checks[proof].summary
+    for proof in proofs[2:]:
+        assert checks[proof].verdict is Verdict.SKIP, checks[proof].summary
+        assert "not judged: resumed after step 1: it ended with" in checks[proof].summary

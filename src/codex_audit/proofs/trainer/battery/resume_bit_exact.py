@@ -29,10 +29,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen:
             results
         )
         return Seen(good=False, summary=words, measured=measured, method="save")
-    drifted = resuming.drifted(trial, results)
+    dead = [each for each in broken if each.result.failure and not each.result.trace.steps]
+    drifted = "" if dead else resuming.drifted(trial, results)
     if drifted:
         return Seen(good=False, summary=drifted, measured=measured, method="save")
     if broken:
+        broken = dead or broken
         first = broken[0]
         others = f" (also at {_points(broken[1:])})" if broken[1:] else ""
         details = as_details(first.divergence) if first.divergence else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codex_audit.proofs.trainer import resuming
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
@@ -27,7 +28,7 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
         return Skip(f"a trial of {trial.steps} steps is too short")
     kept = _run(trial, saves, _keeping(trial, _KEEP))
     onward = _onward(trial, kept)
-    asked = {"kept": kept, "onward": onward, "last": _resumed(trial, onward)}
+    asked = resuming.runs(trial) | {"kept": kept, "onward": onward, "last": _resumed(trial, onward)}
     if "keep" in trial.subject.knobs:
         one = _run(trial, saves, _keeping(trial, 1))
         asked["elsewhere"] = _elsewhere(trial, one)
@@ -98,6 +99,9 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     """Find the saved steps' weights, wherever they are in the files that are left."""
     saves = _saves(trial)
     kept = results["kept"]
+    anyway = [each for each in resuming.resumes(trial, results) if each.result.failure]
+    if anyway and not results["onward"].completed:
+        return Skip(f"not judged: resumed after step {anyway[0].point}: {anyway[0].problem}")
     if not kept.completed:
         told = f"a run that saves after steps {_list(saves)} into one place {kept.ending}"
         if kept.saves:
