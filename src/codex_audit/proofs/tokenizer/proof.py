@@ -16,7 +16,7 @@ from codex_audit.proofs.proof import Proof
 from codex_audit.proofs.proof import battery as all_of
 from codex_audit.proofs.tokenizer import search
 from codex_audit.proofs.tokenizer.normalization import canonical
-from codex_audit.proofs.tokenizer.subject import LacksError, Subject
+from codex_audit.proofs.tokenizer.subject import LacksError, Subject, WrongFormError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -160,12 +160,13 @@ def _raised(proof: TokenizerProof, error: BaseException, trial: Trial) -> Check:
     methods = [
         frame.name
         for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if "adapters" in Path(frame.filename).parts and frame.name[0] not in "<_"
+        if "adapters" in Path(frame.filename).parts and hasattr(Subject, frame.name)
     ]
     method = methods[0] if methods else "call"
     if trial.raises and method in {"encode", "encode_batch"}:
         return Check(proof.id, Verdict.SKIP, f"{RAISES} ({said})")
-    summary = f"the subject raised {said} in {method}(); look at the {method}"
+    told = f"gave {error}" if isinstance(error, WrongFormError) else f"raised {said}"
+    summary = f"{method}() of the subject {told}; look at the {method}"
     return Check(proof.id, Verdict.FAIL, summary)
 
 

@@ -21,6 +21,10 @@ class LacksError(Exception):
     """The subject does not offer what a proof asks of it; the text says what."""
 
 
+class WrongFormError(TypeError):
+    """A method of the subject gave what is no text, no ids or no rows; the text says what."""
+
+
 class MalformedError(ValueError):
     """A file, directory or factory that gives no tokenizer; one line with the remedy."""
 

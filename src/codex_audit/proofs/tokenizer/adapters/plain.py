@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from codex_audit.proofs.tokenizer.loading import Adapter
 from codex_audit.proofs.tokenizer.normalization import unknown_name
-from codex_audit.proofs.tokenizer.subject import Layout, MalformedError, Rows, Span, Subject
+from codex_audit.proofs.tokenizer.subject import (
+    Layout,
+    MalformedError,
+    Rows,
+    Span,
+    Subject,
+    WrongFormError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +68,8 @@ class PlainSubject(Subject):
         if name is None and self._switch is not None and special:
             self.lacks(f"argument {self._switch} of encode_batch()")
         ids, mask = _rows(encode(list(texts), **({name: special} if name else {})))
+        if len(ids) != len(texts):
+            raise WrongFormError(f"{len(ids)} rows for {len(texts)} texts")
         rows = [ids_of(row) for row in ids]
         if mask is not None:
             rows = [
@@ -282,13 +291,16 @@ def ids_of(value: Any) -> list[int]:
     """Ids as a list of integers, whether they came as a list, an array or an encoding.
 
     Raises:
-        TypeError: they are no integers.
+        WrongFormError: they are no integers.
     """
     if isinstance(value, Mapping) and "input_ids" in value:
         value = value["input_ids"]
     value = getattr(value, "ids", value)
     value = value.tolist() if hasattr(value, "tolist") else value
-    return [operator.index(token) for token in value]
+    try:
+        return [operator.index(token) for token in value]
+    except TypeError:
+        raise WrongFormError(f"{value!r:.60}, not a list of ids") from None
 
 
 def _is_id(value: Any) -> bool:
@@ -307,7 +319,7 @@ def _rows(found: Any) -> tuple[Any, Any]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"it gave {type(value).__name__}, not a text")
+        raise WrongFormError(f"{value!r:.60}, not a text")
     return value
 
 
