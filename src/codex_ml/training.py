@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from codex_ml import seeding
 from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
 from codex_ml.distributed import Ranks, ShardedStore
-from codex_ml.modes import modes_kept
+from codex_ml.modes import evaluating
 from codex_ml.training_types import (
     Event,
     Loader,
@@ -75,8 +75,12 @@ class Trainer(Generic[B]):
         store: where `save` and `load` keep checkpoints. With one, the last step is saved too.
         run_config: the run's configuration, whose hash goes into each checkpoint.
 
+    Attributes:
+        metrics: of the weights as they are; empty where these were not evaluated.
+
     Raises:
-        ValueError: model, precision or store do not go with the number of processes.
+        ValueError: model, precision or store do not go with the number of processes, or `gate`
+            and `store` do not mean the same evaluation by the best.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a training run, each the caller's to choose
@@ -97,6 +101,11 @@ class Trainer(Generic[B]):
         self._ranks = Ranks(model)
         if self._ranks.sharded and self.config.precision == "fp16":
             raise ValueError("fp16 scales by each rank's own gradients; shard with bf16")
+        if gate and store and store.best_by not in (None, (gate.metric, gate.mode)):
+            raise ValueError(
+                f"the gate's best is by {(gate.metric, gate.mode)} and what the store keeps by "
+                f"{store.best_by}; give both the same metric and mode"
+            )
         self.model = self._ranks.model
         self.optimizer = optimizer
         self.loader = loader
@@ -177,8 +186,7 @@ class Trainer(Generic[B]):
         called = self.model if self._ranks.replicated else self._called
         total, tokens, batches = 0.0, 0, 0
         try:
-            with seeding.untouched(), modes_kept(self.model), torch.no_grad(), self._autocast():
-                self.model.eval()
+            with seeding.untouched(), evaluating(self.model), self._autocast():
                 for batch, counts in self._ranks.in_step(self._evaluation):
                     loss, count = self._loss(called, batch)
                     total += float(loss) * counts
@@ -248,6 +256,7 @@ class Trainer(Generic[B]):
         self._scaler.load_state_dict(state["scaler"])
         if self.gate and state["gate"]:
             self.gate.load_state_dict(state["gate"])
+        self.metrics = {name: float(value) for name, value in found.manifest["metrics"].items()}
         self.step = self._saved = state["counters"]["step"]
         self.non_finite = state["counters"]["non_finite"]
         for name in ("accumulate", "clip_norm", "precision", "compile_backend"):
@@ -296,6 +305,7 @@ class Trainer(Generic[B]):
         mean, length = total / max(1, tokens_in_all), float(norm)
         applied = self._update(parameters, mean, length, norm)
         self.step += 1
+        self.metrics = {}  # those of other weights
         seconds = time.perf_counter() - started
         return Step(self.step, mean, length, groups[0]["lr"], int(tokens_in_all), seconds, applied)
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from codex_ml.evaluation.tasks import EvaluationError
-from codex_ml.modes import modes_kept
+from codex_ml.modes import evaluating
 from codex_ml.tokenization.batches import pad
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def language_model(
 
 
 def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_id: int) -> Tensor:
-    """Nats of each window's ids after its first, in float64 [windows]; the mode is kept."""
+    """Nats of each window's ids after its first, in float64 [windows]."""
     batch = pad(windows, pad_id)
     device = next(model.parameters()).device
     ids = torch.tensor(batch.ids, device=device)
     mask = torch.tensor(batch.mask, device=device)[:, 1:]
-    with modes_kept(model), torch.no_grad():
-        output = model.eval()(ids[:, :-1])
+    with evaluating(model):
+        output = model(ids[:, :-1])
     logits = output if isinstance(output, torch.Tensor) else output.logits
     losses = functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
     return (losses.double() * mask).sum(dim=1).cpu()
