@@ -77,6 +77,7 @@ class Trainer(Generic[B]):
 
     Attributes:
         metrics: of the weights as they are; empty where these were not evaluated.
+        ranks: the processes that train together.
 
     Raises:
         ValueError: model, precision or store do not go with the number of processes, or `gate`
@@ -98,15 +99,15 @@ class Trainer(Generic[B]):
         run_config: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config or TrainerConfig()
-        self._ranks = Ranks(model)
-        if self._ranks.sharded and self.config.precision == "fp16":
+        self.ranks = Ranks(model)
+        if self.ranks.sharded and self.config.precision == "fp16":
             raise ValueError("fp16 scales by each rank's own gradients; shard with bf16")
         if gate and store and store.best_by not in (None, (gate.metric, gate.mode)):
             raise ValueError(
                 f"the gate's best is by {(gate.metric, gate.mode)} and what the store keeps by "
                 f"{store.best_by}; give both the same metric and mode"
             )
-        self.model = self._ranks.model
+        self.model = self.ranks.model
         self.optimizer = optimizer
         self.loader = loader
         self.store = store
@@ -183,11 +184,11 @@ class Trainer(Generic[B]):
             raise ValueError("no evaluation batches; give Trainer an `evaluation`")
         position: dict[str, Any] = getattr(self._evaluation, "state_dict", dict)()
         # A replica's forward would copy buffers from rank 0 and wait for the others.
-        called = self.model if self._ranks.replicated else self._called
+        called = self.model if self.ranks.replicated else self._called
         total, tokens, batches = 0.0, 0, 0
         try:
             with seeding.untouched(), evaluating(self.model), self._autocast():
-                for batch, counts in self._ranks.in_step(self._evaluation):
+                for batch, counts in self.ranks.in_step(self._evaluation):
                     loss, count = self._loss(called, batch)
                     total += float(loss) * counts
                     tokens += count * counts
@@ -195,7 +196,7 @@ class Trainer(Generic[B]):
         finally:
             if position:
                 self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
-        total, tokens_in_all, batches_in_all = self._ranks.sum(total, tokens, batches)
+        total, tokens_in_all, batches_in_all = self.ranks.sum(total, tokens, batches)
         if not batches_in_all:
             raise ValueError(
                 "`evaluation` gave no batches; a generator is used up by its first use"
@@ -283,25 +284,25 @@ class Trainer(Generic[B]):
         sums = torch.zeros((), dtype=torch.float64, device=self._device)
         tokens, divisor = 0, 0.0
         for number, batch in enumerate(batches, start=1):
-            with self._ranks.synchronized(last=number == len(batches)):
+            with self.ranks.synchronized(last=number == len(batches)):
                 with self._autocast():
                     loss, count = self._loss(self._called, batch)
                 # By the first batch's count, the same on every rank, which keeps gradients in
                 # fp16's range; the true divisor, the count of all, is known only at the end.
-                divisor = divisor or self._ranks.largest(max(1, count), len(batches))
+                divisor = divisor or self.ranks.largest(max(1, count), len(batches))
                 self._scaler.scale(loss / divisor).backward()  # type: ignore[no-untyped-call]
             sums += loss.detach()
             tokens += count
-        total, tokens_in_all, asked = self._ranks.sum(float(sums), tokens, int(self._asked))
+        total, tokens_in_all, asked = self.ranks.sum(float(sums), tokens, int(self._asked))
         self._agreed = asked > 0
         self._scaler.unscale_(self.optimizer)
         groups = self.optimizer.param_groups
         parameters = [p for group in groups for p in group["params"] if p.grad is not None]
-        divided_by = divisor * self._ranks.world  # torch takes the mean over ranks
+        divided_by = divisor * self.ranks.world  # torch takes the mean over ranks
         if tokens_in_all != divided_by:
             for parameter in parameters:
                 parameter.grad.mul_(divided_by / max(1, tokens_in_all))
-        norm = self._ranks.whole(nn.utils.get_total_norm([p.grad for p in parameters]))
+        norm = self.ranks.whole(nn.utils.get_total_norm([p.grad for p in parameters]))
         mean, length = total / max(1, tokens_in_all), float(norm)
         applied = self._update(parameters, mean, length, norm)
         self.step += 1
@@ -358,13 +359,13 @@ class Trainer(Generic[B]):
         found = store or self.store
         if found is None:
             raise ValueError("no checkpoint store; give Trainer a `store`")
-        if self._ranks.world > 1 and not isinstance(found, ShardedStore):
+        if self.ranks.world > 1 and not isinstance(found, ShardedStore):
             raise ValueError("several processes cannot share a CheckpointStore; use ShardedStore")
         return found
 
     @property
     def _stopping(self) -> bool:
-        return self._agreed if self._ranks.world > 1 else self._asked
+        return self._agreed if self.ranks.world > 1 else self._asked
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = _DTYPES.get(self.config.precision)

@@ -1,4 +1,4 @@
-"""`python -m codex_ml.evaluation`: exit 0 if all thresholds hold, 1 if not, 2 for bad input."""
+"""`python -m codex_ml.evaluation`: exit 0 if all thresholds hold, 1 if not, 2 for an error."""
 
 from __future__ import annotations
 
