@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from codex_ml.splits import grouped_split, split_of, stratified_split
+from codex_ml.data import grouped_split, split_of, stratified_split
 
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
