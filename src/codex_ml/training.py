@@ -213,7 +213,11 @@ class Trainer(Generic[B]):
             OSError: it cannot be written.
         """
         target = self._store(store)
+        weights = self.model.state_dict()
+        # Statistics are a rank's own, and the ranks write each of the weights once.
+        names = [name for name, _ in self.model.named_buffers()] if self.ranks.world > 1 else []
         state = {
+            "buffers": {name: weights[name] for name in names if name in weights},
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "loader": self.loader.state_dict(),
@@ -224,7 +228,7 @@ class Trainer(Generic[B]):
         }
         path = target.save(
             self.step,
-            self.model.state_dict(),
+            weights,
             state,
             metrics=self.metrics,
             config=self._run_config,
@@ -252,7 +256,7 @@ class Trainer(Generic[B]):
         else:
             found = source.load()
         state = found.state
-        self.model.load_state_dict(found.weights)
+        self.model.load_state_dict({**found.weights, **state["buffers"]})
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         if self.gate and state["gate"]:
