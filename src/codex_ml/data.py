@@ -304,5 +304,5 @@ def stratified_split(
 
 def _check(fractions: Mapping[str, float]) -> None:
     total = sum(fractions.values())
-    if abs(total - 1) > 1e-9 or min(fractions.values()) < 0:  # noqa: PLR2004 - rounding of a sum
+    if not abs(total - 1) <= 1e-9 or min(fractions.values()) < 0:  # noqa: PLR2004 - rounding of a sum
         raise ValueError(f"the fractions {dict(fractions)} must be positive and add up to 1")
