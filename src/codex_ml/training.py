@@ -226,13 +226,8 @@ class Trainer(Generic[B]):
             "trainer_config": asdict(self.config),
             "rng": seeding.capture(),
         }
-        path = target.save(
-            self.step,
-            weights,
-            state,
-            metrics=self.metrics,
-            config=self._run_config,
-        )
+        config = self._run_config
+        path = target.save(self.step, weights, state, metrics=self.metrics, config=config)
         self._saved = self.step
         self._tell(Event.SAVED)
         return path
