@@ -8,6 +8,7 @@ https://docs.pytorch.org/docs/stable/notes/serialization.html#weights-only.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -75,7 +76,8 @@ class CheckpointStore:
         keep_last: how many of the newest to keep, at least 1; None keeps all.
         keep_best: how many of the best by `metric` to keep besides, at least 1.
         keep_every: keep besides each whose step is a multiple of this.
-        metric: the name among the saved metrics that decides which is best.
+        metric: the name among the saved metrics that decides which is best; None keeps none
+            for being best.
         mode: whether a smaller ("min") or larger ("max") value is better.
         attach: what belongs to every checkpoint besides, a tokenizer for one: name in its
             directory -> what writes a file or directory of that name; hashed and verified
@@ -83,6 +85,9 @@ class CheckpointStore:
         background: whether `save` returns as soon as it has copied everything to memory and
             leaves the writing to threads; `wait` says how that went. The memory, as much as the
             state is large, is kept for the next.
+
+    Attributes:
+        best_by: metric and mode by which the best are kept; None where none is for that, or all.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class CheckpointStore:
         keep_last: int | None = 3,
         keep_best: int = 1,
         keep_every: int | None = None,
-        metric: str | None = None,
+        metric: str | None = "eval_loss",
         mode: Literal["min", "max"] = "min",
         attach: Mapping[str, Callable[[Path], object]] | None = None,
         background: bool = False,
@@ -112,10 +117,9 @@ class CheckpointStore:
         self.directory = Path(directory)
         self._attach = dict(attach or {})
         self._keep_last = keep_last
-        self._keep_best = keep_best if metric else 0
+        self._keep_best = keep_best
         self._keep_every = keep_every
-        self._metric = metric
-        self._sign = 1.0 if mode == "min" else -1.0
+        self.best_by = (metric, mode) if metric and keep_last is not None else None
         self._resumed_from: Path | None = None
         self._buffers = Buffers() if background else None
         self._pool: ThreadPoolExecutor | None = None
@@ -275,14 +279,19 @@ class CheckpointStore:
         kept |= {path for path in whole if path.resolve() == self._resumed_from}
         every = self._keep_every
         kept |= {path for path, found in whole.items() if every and found["step"] % every == 0}
-        values = {path: found["metrics"].get(self._metric) for path, found in whole.items()}
+        metric, mode = self.best_by or (None, None)
+        values = {path: found["metrics"].get(metric) for path, found in whole.items()}
         numbers = [path for path, value in values.items() if isinstance(value, int | float)]
-        kept |= {*sorted(numbers, key=lambda path: self._sign * values[path])[: self._keep_best]}
+        sign = -1 if mode == "max" else 1
+        kept |= {*sorted(numbers, key=lambda path: sign * values[path])[: self._keep_best]}
         remove(whole.keys() - kept)
 
 
 def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) -> dict[str, Any]:
-    write(what, path, **options)
+    try:
+        write(what, path, **options)
+    except (RuntimeError, SafetensorError) as error:  # as torch and safetensors call a full disk
+        raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from error
     return seal(path)
 
 

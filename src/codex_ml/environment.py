@@ -19,15 +19,20 @@ from typing import Any
 def git_state(directory: Path | None = None) -> tuple[str | None, bool | None]:
     """The commit checked out in `directory` and whether tracked files differ from it.
 
+    Args:
+        directory: that of the running program by default, wherever it was started from; that
+            where it was started for a program in none, as for an interactive one.
+
     Returns:
         (40 hex digits, dirty), or (None, None) where there is no git or no commit.
     """
-    where = directory or Path.cwd()
-    commit = _git(where, "rev-parse", "HEAD")
-    if commit is None:
-        return None, None
-    changes = _git(where, "status", "--porcelain", "--untracked-files=no")
-    return commit.strip(), None if changes is None else bool(changes.strip())
+    program = getattr(sys.modules["__main__"], "__file__", None)
+    tried = [Path(program).resolve().parent] if program else []
+    for where in [directory] if directory else [*tried, Path.cwd()]:
+        if commit := _git(where, "rev-parse", "HEAD"):
+            changes = _git(where, "status", "--porcelain", "--untracked-files=no")
+            return commit.strip(), None if changes is None else bool(changes.strip())
+    return None, None
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
@@ -77,9 +82,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def manifest(directory: Path | None = None) -> dict[str, Any]:
+def manifest() -> dict[str, Any]:
     """What identifies the software and machine of this process, as JSON values."""
-    commit, dirty = git_state(directory)
+    commit, dirty = git_state()
     return {
         "git_commit": commit,
         "git_dirty": dirty,

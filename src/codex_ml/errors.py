@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 
@@ -18,10 +19,9 @@ def is_worded(error: Exception) -> bool:
 
 
 def exit_code(main: Callable[[], int]) -> int:
-    """Run `main`: what it returns, or 2 after one line on stderr for an error that is worded.
+    """Run `main`: what it returns, or 2 for an error, so that 1 is always a verdict.
 
-    Raises:
-        Exception: whatever else `main` raises.
+    An error that is worded is shown as one line on stderr, any other with its traceback.
     """
     try:
         return main()
@@ -30,9 +30,10 @@ def exit_code(main: Callable[[], int]) -> int:
         # (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
-        if not is_worded(error):
-            raise
-        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
-        print(f"error: {told}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - shown, and what a program ends with
+        if is_worded(error):
+            told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            print(f"error: {told}", file=sys.stderr)
+        else:
+            traceback.print_exc()
         return 2

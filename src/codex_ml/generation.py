@@ -9,7 +9,7 @@ import torch
 
 from codex_ml.evaluation.likelihood import text_of
 from codex_ml.evaluation.tasks import EvaluationError
-from codex_ml.modes import modes_kept
+from codex_ml.modes import evaluating
 from codex_ml.tokenization.protocol import EOS, Tokenizer
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def text_generator(
     device = next(model.parameters()).device
 
     def predict(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        with modes_kept(model), torch.inference_mode():
-            model.eval()
+        with evaluating(model):
             texts = [text_of(row, key) for row in rows]
             return [{"prediction": tokenizer.decode(follow(text))} for text in texts]
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from codex_ml import seeding
 from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
 from codex_ml.distributed import Ranks, ShardedStore
-from codex_ml.modes import modes_kept
+from codex_ml.modes import evaluating
 from codex_ml.training_types import (
     Event,
     Loader,
@@ -75,8 +75,13 @@ class Trainer(Generic[B]):
         store: where `save` and `load` keep checkpoints. With one, the last step is saved too.
         run_config: the run's configuration, whose hash goes into each checkpoint.
 
+    Attributes:
+        metrics: of the weights as they are; empty where these were not evaluated.
+        ranks: the processes that train together.
+
     Raises:
-        ValueError: model, precision or store do not go with the number of processes.
+        ValueError: model, precision or store do not go with the number of processes, or `gate`
+            and `store` do not mean the same evaluation by the best.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a training run, each the caller's to choose
@@ -94,10 +99,15 @@ class Trainer(Generic[B]):
         run_config: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config or TrainerConfig()
-        self._ranks = Ranks(model)
-        if self._ranks.sharded and self.config.precision == "fp16":
+        self.ranks = Ranks(model)
+        if self.ranks.sharded and self.config.precision == "fp16":
             raise ValueError("fp16 scales by each rank's own gradients; shard with bf16")
-        self.model = self._ranks.model
+        if gate and store and store.best_by not in (None, (gate.metric, gate.mode)):
+            raise ValueError(
+                f"the gate's best is by {(gate.metric, gate.mode)} and what the store keeps by "
+                f"{store.best_by}; give both the same metric and mode"
+            )
+        self.model = self.ranks.model
         self.optimizer = optimizer
         self.loader = loader
         self.store = store
@@ -174,12 +184,11 @@ class Trainer(Generic[B]):
             raise ValueError("no evaluation batches; give Trainer an `evaluation`")
         position: dict[str, Any] = getattr(self._evaluation, "state_dict", dict)()
         # A replica's forward would copy buffers from rank 0 and wait for the others.
-        called = self.model if self._ranks.replicated else self._called
+        called = self.model if self.ranks.replicated else self._called
         total, tokens, batches = 0.0, 0, 0
         try:
-            with seeding.untouched(), modes_kept(self.model), torch.no_grad(), self._autocast():
-                self.model.eval()
-                for batch, counts in self._ranks.in_step(self._evaluation):
+            with seeding.untouched(), evaluating(self.model), self._autocast():
+                for batch, counts in self.ranks.in_step(self._evaluation):
                     loss, count = self._loss(called, batch)
                     total += float(loss) * counts
                     tokens += count * counts
@@ -187,7 +196,7 @@ class Trainer(Generic[B]):
         finally:
             if position:
                 self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
-        total, tokens_in_all, batches_in_all = self._ranks.sum(total, tokens, batches)
+        total, tokens_in_all, batches_in_all = self.ranks.sum(total, tokens, batches)
         if not batches_in_all:
             raise ValueError(
                 "`evaluation` gave no batches; a generator is used up by its first use"
@@ -204,7 +213,11 @@ class Trainer(Generic[B]):
             OSError: it cannot be written.
         """
         target = self._store(store)
+        weights = self.model.state_dict()
+        # Statistics are a rank's own, and the ranks write each of the weights once.
+        names = [name for name, _ in self.model.named_buffers()] if self.ranks.world > 1 else []
         state = {
+            "buffers": {name: weights[name] for name in names if name in weights},
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "loader": self.loader.state_dict(),
@@ -213,13 +226,8 @@ class Trainer(Generic[B]):
             "trainer_config": asdict(self.config),
             "rng": seeding.capture(),
         }
-        path = target.save(
-            self.step,
-            self.model.state_dict(),
-            state,
-            metrics=self.metrics,
-            config=self._run_config,
-        )
+        config = self._run_config
+        path = target.save(self.step, weights, state, metrics=self.metrics, config=config)
         self._saved = self.step
         self._tell(Event.SAVED)
         return path
@@ -243,11 +251,12 @@ class Trainer(Generic[B]):
         else:
             found = source.load()
         state = found.state
-        self.model.load_state_dict(found.weights)
+        self.model.load_state_dict({**found.weights, **state["buffers"]})
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         if self.gate and state["gate"]:
             self.gate.load_state_dict(state["gate"])
+        self.metrics = {name: float(value) for name, value in found.manifest["metrics"].items()}
         self.step = self._saved = state["counters"]["step"]
         self.non_finite = state["counters"]["non_finite"]
         for name in ("accumulate", "clip_norm", "precision", "compile_backend"):
@@ -274,28 +283,29 @@ class Trainer(Generic[B]):
         sums = torch.zeros((), dtype=torch.float64, device=self._device)
         tokens, divisor = 0, 0.0
         for number, batch in enumerate(batches, start=1):
-            with self._ranks.synchronized(last=number == len(batches)):
+            with self.ranks.synchronized(last=number == len(batches)):
                 with self._autocast():
                     loss, count = self._loss(self._called, batch)
                 # By the first batch's count, the same on every rank, which keeps gradients in
                 # fp16's range; the true divisor, the count of all, is known only at the end.
-                divisor = divisor or self._ranks.largest(max(1, count), len(batches))
+                divisor = divisor or self.ranks.largest(max(1, count), len(batches))
                 self._scaler.scale(loss / divisor).backward()  # type: ignore[no-untyped-call]
             sums += loss.detach()
             tokens += count
-        total, tokens_in_all, asked = self._ranks.sum(float(sums), tokens, int(self._asked))
+        total, tokens_in_all, asked = self.ranks.sum(float(sums), tokens, int(self._asked))
         self._agreed = asked > 0
         self._scaler.unscale_(self.optimizer)
         groups = self.optimizer.param_groups
         parameters = [p for group in groups for p in group["params"] if p.grad is not None]
-        divided_by = divisor * self._ranks.world  # torch takes the mean over ranks
+        divided_by = divisor * self.ranks.world  # torch takes the mean over ranks
         if tokens_in_all != divided_by:
             for parameter in parameters:
                 parameter.grad.mul_(divided_by / max(1, tokens_in_all))
-        norm = self._ranks.whole(nn.utils.get_total_norm([p.grad for p in parameters]))
+        norm = self.ranks.whole(nn.utils.get_total_norm([p.grad for p in parameters]))
         mean, length = total / max(1, tokens_in_all), float(norm)
         applied = self._update(parameters, mean, length, norm)
         self.step += 1
+        self.metrics = {}  # those of other weights
         seconds = time.perf_counter() - started
         return Step(self.step, mean, length, groups[0]["lr"], int(tokens_in_all), seconds, applied)
 
@@ -348,13 +358,13 @@ class Trainer(Generic[B]):
         found = store or self.store
         if found is None:
             raise ValueError("no checkpoint store; give Trainer a `store`")
-        if self._ranks.world > 1 and not isinstance(found, ShardedStore):
+        if self.ranks.world > 1 and not isinstance(found, ShardedStore):
             raise ValueError("several processes cannot share a CheckpointStore; use ShardedStore")
         return found
 
     @property
     def _stopping(self) -> bool:
-        return self._agreed if self._ranks.world > 1 else self._asked
+        return self._agreed if self.ranks.world > 1 else self._asked
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = _DTYPES.get(self.config.precision)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from torch import Tensor, nn
 
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+OnNonFinite = Literal["raise", "skip", "stop"]
 
 LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]
 """(model, batch) -> (the batch's loss summed over its tokens, how many tokens that is)."""
@@ -62,8 +65,8 @@ class TrainerConfig:
 
     accumulate: int = 1
     clip_norm: float | None = 1.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    on_non_finite: Literal["raise", "skip", "stop"] = "raise"
+    precision: Precision = "fp32"
+    on_non_finite: OnNonFinite = "raise"
     evaluate_every: int | None = None
     save_every: int | None = None
     compile_backend: str | None = None
@@ -73,6 +76,11 @@ class TrainerConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: must be at least 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm={self.clip_norm}: must be positive, or None")
+        for name, known in (("precision", Precision), ("on_non_finite", OnNonFinite)):
+            if (value := getattr(self, name)) not in get_args(known):
+                raise ValueError(f"{name}={value!r}: must be one of {', '.join(get_args(known))}")
 
 
 @dataclass(frozen=True, slots=True)

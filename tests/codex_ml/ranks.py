@@ -26,16 +26,30 @@ KINDS = {"ddp": DistributedDataParallel, "fsdp": fully_shard}
 STEPS, SAVED_AT = 7, 2  # an epoch has 2 steps and a half
 
 
-def body(dropout: float = 0.2) -> nn.Module:
+class Running(nn.Module):
+    """Adds a mean of the rows that this rank has seen, as a batch norm has one."""
+
+    seen: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.lerp_(x.detach().mean(dim=0), 0.5)
+        return x + self.seen
+
+
+def body(dropout: float = 0.2, *last: nn.Module) -> nn.Module:
     seeding.seed_everything(3)
     return nn.Sequential(
-        nn.Linear(WIDTH, 5), nn.Tanh(), nn.Dropout(dropout), nn.Linear(5, WIDTH)
+        nn.Linear(WIDTH, 5), nn.Tanh(), nn.Dropout(dropout), nn.Linear(5, WIDTH), *last
     )  # fmt: skip
 
 
-def make(kind: str, *, dropout: float = 0.2, **options: Any) -> Trainer[Any]:
+def make(kind: str, *last: nn.Module, dropout: float = 0.2, **options: Any) -> Trainer[Any]:
     """A run whose ranks share the rows, and draw numbers of their own."""
-    model = KINDS[kind](body(dropout))  # type: ignore[operator]
+    model = KINDS[kind](body(dropout, *last))  # type: ignore[operator]
     rank, world = dist.get_rank(), dist.get_world_size()
     seeding.seed_everything(100 + rank)
     options.setdefault("loader", ResumableLoader(Rows(), 1, seed=1, rank=rank, world=world))
@@ -62,17 +76,17 @@ def store(directory: Path, kind: str) -> ShardedStore:
 
 def straight(directory: Path, kind: str) -> None:
     """Uninterrupted; then as far as a checkpoint, and past it."""
-    trainer = make(kind)
+    trainer = make(kind, Running())
     losses = trainer.train(STEPS)
     torch.save(result(trainer, losses), directory / f"{kind}-straight-{dist.get_rank()}.pt")
-    first = make(kind)
+    first = make(kind, Running())
     losses = first.train(SAVED_AT)
     first.save(store(directory, kind))
     torch.save(losses, directory / f"{kind}-first-{dist.get_rank()}.pt")
 
 
 def resumed(directory: Path, kind: str) -> None:
-    trainer = make(kind)
+    trainer = make(kind, Running())
     torch.rand(7)
     assert trainer.load(store(directory, kind)).step == SAVED_AT
     losses = trainer.train(STEPS)

@@ -6,14 +6,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 from codex_ml import optional
 from codex_ml.errors import exit_code
 from codex_ml.shards import ManifestError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def test_errors_that_say_what_to_do_are_one_line(
@@ -40,12 +40,14 @@ def test_errors_that_say_what_to_do_are_one_line(
     ]
 
 
-def test_a_fault_keeps_its_traceback() -> None:
+def test_a_fault_keeps_its_traceback_and_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     def broken() -> int:
         return int("x")
 
-    with pytest.raises(ValueError, match="invalid literal"):
-        exit_code(broken)
+    assert exit_code(broken) == 2
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0].startswith("Traceback")
+    assert shown[-1].startswith("ValueError: invalid literal")
 
 
 def test_what_main_returns_is_the_exit_code() -> None:

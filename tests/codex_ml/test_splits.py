@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
 
-from codex_ml.splits import grouped_split, split_of, stratified_split
+from codex_ml.data import grouped_split, split_of, stratified_split
 
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
@@ -22,7 +23,7 @@ def test_adding_rows_moves_none_and_shares_are_kept() -> None:
 
 
 def test_fractions_that_do_not_add_up_are_refused() -> None:
-    for wrong in ({"train": 0.8, "test": 0.1}, {"train": 1.1, "test": -0.1}):
+    for wrong in ({"train": 0.8, "test": 0.1}, {"train": 1.1, "test": -0.1}, {"all": math.nan}):
         with pytest.raises(ValueError, match="add up to 1"):
             split_of("key", wrong)
 

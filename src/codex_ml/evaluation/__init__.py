@@ -22,13 +22,7 @@ Nothing is fetched; data, predictions and results are local files. torch is impo
 from __future__ import annotations
 
 from codex_ml.evaluation.bootstrap import Interval, Resampling
-from codex_ml.evaluation.harness import (
-    evaluate,
-    predictions_of,
-    read_predictions,
-    save_evaluation,
-    summary,
-)
+from codex_ml.evaluation.harness import evaluate, predictions_of, save_evaluation, summary
 from codex_ml.evaluation.metrics import METRICS
 from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError, Task, read_task, write_task
@@ -44,7 +38,6 @@ __all__ = [
     "Threshold",
     "evaluate",
     "predictions_of",
-    "read_predictions",
     "read_task",
     "save_evaluation",
     "summary",

@@ -1,4 +1,4 @@
-"""`python -m codex_ml.evaluation`: exit 0 if all thresholds hold, 1 if not, 2 for bad input."""
+"""`python -m codex_ml.evaluation`: exit 0 if all thresholds hold, 1 if not, 2 for an error."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from pathlib import Path
 
 from codex_ml.errors import exit_code
 from codex_ml.evaluation.bootstrap import Resampling
-from codex_ml.evaluation.harness import (
-    evaluate,
-    predictions_of,
-    read_predictions,
-    save_evaluation,
-    summary,
-)
+from codex_ml.evaluation.harness import evaluate, predictions_of, save_evaluation, summary
 from codex_ml.evaluation.models import load_model
 from codex_ml.evaluation.tasks import read_task
 from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.shards import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def run() -> int:
         task = read_task(options.task)
         if options.predictions:
-            predictions = read_predictions(options.predictions)
-            digest = hashlib.sha256(options.predictions.read_bytes()).hexdigest()
+            content = options.predictions.read_bytes()
+            predictions = list(parse(content, options.predictions))
+            digest = hashlib.sha256(content).hexdigest()
             given = {"predictions": options.predictions.name, "sha256": digest}
         else:
             model = load_model(options.model, options.checkpoint)

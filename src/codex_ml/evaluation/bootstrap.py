@@ -30,6 +30,8 @@ class Resampling:
             raise ValueError(f"confidence={self.confidence}: must lie between 0 and 1")
         if self.resamples < 1:
             raise ValueError(f"resamples={self.resamples}: must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}: must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
 from codex_ml.evaluation.models import Predict, answers
 from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
-from codex_ml.shards import Row, parse
+from codex_ml.shards import Row
 
 if TYPE_CHECKING:
     from codex_ml.evaluation.thresholds import Threshold
@@ -35,7 +35,8 @@ def evaluate(
 
     Args:
         task: from `read_task`.
-        predictions: from `read_predictions` or `predictions_of`, in any order.
+        predictions: rows with an id, from `predictions_of` or `codex_ml.shards.parse`, in any
+            order.
         thresholds: besides those of the task.
         resampling: how intervals are made.
 
@@ -107,16 +108,6 @@ def summary(results: Mapping[str, Any]) -> str:
         for entry in results["thresholds"]
     ]
     return "\n".join(lines)
-
-
-def read_predictions(path: Path) -> list[Row]:
-    """The predictions in a JSONL file, one a row with the row's id.
-
-    Raises:
-        OSError: it cannot be read.
-        ManifestError: a line of it is no row.
-    """
-    return list(parse(path.read_bytes(), path))
 
 
 def predictions_of(task: Task, predict: Predict, *, batch_size: int = 32) -> list[Row]:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from codex_ml.evaluation.tasks import EvaluationError
-from codex_ml.modes import modes_kept
+from codex_ml.modes import evaluating
 from codex_ml.tokenization.batches import pad
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def language_model(
-    model: nn.Module, tokenizer: Tokenizer, *, context: int, key: str = "text"
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    *,
+    context: int,
+    key: str = "text",
+    batch_size: int = 64,
 ) -> Predict:
     """What to give `evaluate` for a causal language model.
 
@@ -35,6 +40,7 @@ def language_model(
         tokenizer: gives the ids; texts are encoded with its special tokens.
         context: the greatest length that the model takes.
         key: the key of the rows' text.
+        batch_size: windows that the model gets at a time, however long the texts are.
 
     Returns:
         rows -> for each {"nll": nats, "tokens": predicted, "bytes": UTF-8 bytes of its text}.
@@ -49,9 +55,10 @@ def language_model(
                 windows.append(ids[start : start + context + 1])
                 owners.append(number)
         nats, tokens = [0.0] * len(texts), [0] * len(texts)
-        if windows:
-            losses = negative_log_likelihood(model, windows, tokenizer.pad_id)
-            for owner, window, loss in zip(owners, windows, losses.tolist(), strict=True):
+        for start in range(0, len(windows), batch_size):
+            some = windows[start : start + batch_size]
+            losses = negative_log_likelihood(model, some, tokenizer.pad_id).tolist()
+            for owner, window, loss in zip(owners[start:], some, losses, strict=False):
                 nats[owner] += loss
                 tokens[owner] += len(window) - 1
         return [
@@ -63,13 +70,13 @@ def language_model(
 
 
 def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_id: int) -> Tensor:
-    """Nats of each window's ids after its first, in float64 [windows]; the mode is kept."""
+    """Nats of each window's ids after its first, in float64 [windows]."""
     batch = pad(windows, pad_id)
     device = next(model.parameters()).device
     ids = torch.tensor(batch.ids, device=device)
     mask = torch.tensor(batch.mask, device=device)[:, 1:]
-    with modes_kept(model), torch.no_grad():
-        output = model.eval()(ids[:, :-1])
+    with evaluating(model):
+        output = model(ids[:, :-1])
     logits = output if isinstance(output, torch.Tensor) else output.logits
     losses = functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
     return (losses.double() * mask).sum(dim=1).cpu()

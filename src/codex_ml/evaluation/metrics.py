@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,9 +124,9 @@ def _classes(pairs: Sequence[Pair], key: str) -> tuple[NDArray[np.int64], NDArra
             (true, pair.example.place, key),
             (predicted, pair.prediction.place, "prediction"),
         ):
-            if not isinstance(value, str | int):
+            if not isinstance(value, str | Integral):
                 raise EvaluationError(f"{place}: {name}: a class is text or a whole number")
-        if type(true) is not type(predicted):
+        if isinstance(true, str) is not isinstance(predicted, str):
             raise EvaluationError(
                 f"{pair.prediction.place}: prediction: {predicted!r} and the target {true!r} "
                 f"({pair.example.place}) are of different types and never equal"

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,6 +135,6 @@ def number(row: Row, key: str) -> float:
         EvaluationError: it is none.
     """
     value = field(row, key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise EvaluationError(f"{row.place}: {key}: {value!r} is not a finite number")
     return float(value)

@@ -30,7 +30,7 @@ class StepReport:
     """Logs loss, gradient norm, learning rate and speed of a trainer every few steps.
 
     Means are over the steps since the report before, weighted by their tokens for the loss;
-    tokens and model FLOPs utilisation are those of this process and its device.
+    tokens are those of all ranks, model FLOPs utilisation that of one's device.
 
     Args:
         tracker: where to.
@@ -56,6 +56,7 @@ class StepReport:
         self._tracker = tracker
         self._every = every
         self._share = flops_per_token / peak_flops if flops_per_token and peak_flops else None
+        self._ranks = 1
         self._steps: list[Step] = []
 
     def attach(self, trainer: Trainer[Any]) -> None:
@@ -63,6 +64,7 @@ class StepReport:
         # Whoever has a trainer has paid for importing torch; whoever only logs need not.
         from codex_ml.training import Event  # noqa: PLC0415
 
+        self._ranks = trainer.ranks.world
         trainer.on(Event.STEP, self._step)
         trainer.on(Event.EVALUATED, self._evaluated)
         trainer.on(Event.STOP, lambda _: self._report())
@@ -94,7 +96,7 @@ class StepReport:
             "train/skipped_steps": sum(not step.applied for step in steps),
         }
         if self._share is not None:
-            metrics["train/mfu"] = tokens_per_second * self._share
+            metrics["train/mfu"] = tokens_per_second / self._ranks * self._share
         self._tracker.log_metrics(metrics, last.step)
         _log.info("step %d: %s", last.step, _text(metrics))
 

@@ -82,11 +82,9 @@ class HuggingFaceTokenizer(Adapter):
 
     def save(self, path: Path) -> None:
         """Write `tokenizer.json` to `path`, with the padding declared: it says how to pad."""
-        self.inner.enable_padding(pad_id=self._pad_id, pad_token=self._pad)
-        try:
-            path.write_text(self.inner.to_str(pretty=True), encoding="utf-8")
-        finally:
-            self.inner.no_padding()
+        written = type(self.inner).from_str(self.inner.to_str())
+        written.enable_padding(pad_id=self._pad_id, pad_token=self._pad)
+        path.write_text(written.to_str(pretty=True), encoding="utf-8")
 
     def _overhead(self) -> int:
         return int(self.inner.num_special_tokens_to_add(is_pair=False))
@@ -94,11 +92,14 @@ class HuggingFaceTokenizer(Adapter):
     def _rows(
         self, texts: list[str], *, special: bool, max_length: int | None, side: Side
     ) -> list[list[int]]:
-        if max_length is not None:
-            self.inner.enable_truncation(max_length, direction=side)
-        try:
-            # The fast variant leaves out the offsets into the text, which nobody asks for here.
-            encoded = self.inner.encode_batch_fast(texts, add_special_tokens=special)
-        finally:
-            self.inner.no_truncation()  # `encode` must not inherit it
-        return [encoding.ids for encoding in encoded]
+        # The fast variant leaves out the offsets into the text, which nobody asks for here.
+        encode = self.inner.encode_batch_fast
+        if max_length is None:
+            return [encoding.ids for encoding in encode(texts, add_special_tokens=special)]
+        # The library's own truncation is a setting, which other threads would encode under too.
+        room = max_length - (self._overhead() if special else 0)
+        rows = []
+        for encoding in encode(texts, add_special_tokens=False):
+            encoding.truncate(room, direction=side)
+            rows.append(self.inner.post_process(encoding, add_special_tokens=special).ids)
+        return rows

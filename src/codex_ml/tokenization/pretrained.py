@@ -13,6 +13,8 @@ from codex_ml.tokenization.protocol import Adapter, Side
 class TransformersTokenizer(Adapter):
     """A tokenizer of transformers, of any class derived from `PreTrainedTokenizerBase`.
 
+    It sets how to truncate before each batch, so threads need one each.
+
     Args:
         inner: the tokenizer.
         pad: its padding token; None takes what it declares.

@@ -113,16 +113,13 @@ def open_tracker(
     return FallbackTracker(local, others)
 
 
-def start_run(
-    tracker: Tracker, config: Mapping[str, Any], *, seed: int, directory: Path | None = None
-) -> dict[str, Any]:
+def start_run(tracker: Tracker, config: Mapping[str, Any], *, seed: int) -> dict[str, Any]:
     """Record what identifies a run: configuration and hash, seed, commit, environment, machine.
 
     Args:
         tracker: where to.
         config: the configuration, as JSON values.
         seed: what was given to `seed_everything`.
-        directory: whose git commit counts; the working directory otherwise.
 
     Returns:
         What was recorded.
@@ -130,7 +127,7 @@ def start_run(
     Raises:
         TypeError: the configuration holds a value that JSON does not know.
     """
-    where = manifest(directory)
+    where = manifest()
     installed = [f"{name}=={version}" for name, version in where.pop("packages").items()]
     record = {
         **where,

@@ -67,7 +67,9 @@ def test_what_no_interval_can_be_made_of_says_so() -> None:
     assert sometimes.note.startswith("undefined in ")
 
 
-@pytest.mark.parametrize("wrong", [{"confidence": 1}, {"confidence": 0}, {"resamples": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"confidence": 1}, {"confidence": 0}, {"resamples": 0}, {"seed": -1}]
+)
 def test_a_resampling_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Resampling(**wrong)

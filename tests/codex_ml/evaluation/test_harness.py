@@ -14,10 +14,9 @@ from codex_ml.evaluation import (
     Threshold,
     evaluate,
     predictions_of,
-    read_predictions,
     read_task,
 )
-from codex_ml.shards import ManifestError
+from codex_ml.shards import ManifestError, Row, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +35,10 @@ def right_but(wrong: int) -> list[dict[str, Any]]:
         {"id": row["id"], "prediction": "?" if int(str(row["id"])) < wrong else row["label"]}
         for row in reversed(ROWS)
     ]
+
+
+def read_predictions(path: Path) -> list[Row]:
+    return list(parse(path.read_bytes(), path))
 
 
 def test_results_say_what_was_judged_and_how(tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ def test_every_token_of_a_long_text_is_predicted_once(
     windows = [ids[start : start + 6] for start in range(0, len(ids) - 1, 5)]
     assert row["tokens"] == len(ids) - 1
     assert row["nll"] == pytest.approx(sum(expected(model, one) for one in windows), rel=1e-4)
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    few = language_model(model, tokenizer, context=5, batch_size=3)
+    assert few([{"text": TEXTS[3]}])[0]["nll"] == pytest.approx(row["nll"], rel=1e-4)
+    assert sum(sizes) == len(windows)
+    assert max(sizes) == 3, "a long text does not make a large batch"
 
 
 def test_training_lowers_the_perplexity_that_the_harness_finds(

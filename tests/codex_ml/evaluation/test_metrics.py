@@ -73,6 +73,12 @@ def test_classes_and_numbers_as_scikit_learn() -> None:
     )  # fmt: skip
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    said = [np.int64(1), np.int64(0)]
+    assert METRICS["accuracy"](pairs([1, 1], said), "y")(np.ones(2)) == 0.5
+    assert METRICS["mae"](pairs([1, 1], [np.float32(0.5), said[0]]), "y")(np.ones(2)) == 0.25
+
+
 def test_a_class_that_was_not_drawn_does_not_count() -> None:
     statistic = METRICS["f1_macro"](pairs(["a", "b"], ["a", "a"]), "y")
     assert statistic(np.array([3.0, 0.0])) == 1

@@ -54,6 +54,17 @@ def test_a_report_is_the_mean_since_the_one_before(tmp_path: Path) -> None:
     assert rest["metrics"]["train/loss"] == pytest.approx((seen[3].loss + seen[4].loss) / 2)
 
 
+def test_utilisation_is_of_one_device_where_tokens_are_of_all_ranks(tmp_path: Path) -> None:
+    tracker, trainer = JsonlTracker(tmp_path), make()
+    trainer.ranks.world = 4
+    StepReport(tracker, flops_per_token=1e3, peak_flops=1e9).attach(trainer)
+    trainer.ranks.world = 1  # only its tokens would be counted together
+    trainer.train(1)
+    (line,) = records(tracker.path)
+    own = line["metrics"]["train/tokens_per_second"] / 4
+    assert line["metrics"]["train/mfu"] == pytest.approx(own * 1e3 / 1e9)
+
+
 def test_steps_that_changed_nothing_are_counted_and_utilisation_needs_both_figures(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,21 @@ def test_merges_are_learnt_and_text_comes_back(tokenizer: HuggingFaceTokenizer) 
         assert (ids[0], ids[-1]) == (1, 2)
         assert not {0, 1, 2} & set(ids[1:-1])
         assert tokenizer.decode(ids) == text
+
+
+def test_threads_that_cut_differently_do_not_disturb_each_other(
+    tokenizer: HuggingFaceTokenizer,
+) -> None:
+    texts = [" ".join(CORPUS)] * 20
+    lengths = [8, 16, None]
+    expected = {length: tokenizer.encode_batch(texts, max_length=length) for length in lengths}
+
+    def differ(length: int | None) -> int:
+        found = (tokenizer.encode_batch(texts, max_length=length) for _ in range(150))
+        return sum(batch != expected[length] for batch in found)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(differ, lengths)) == [0, 0, 0]
 
 
 def test_batches_are_cut_and_padded_and_single_texts_are_not(

@@ -7,27 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from codex_ml.environment import git_state
 from codex_ml.tracking import JsonlTracker, records, start_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
-def test_a_run_records_what_identifies_it(
-    tmp_path: Path, make_repository: Callable[[dict[str, str]], Path]
-) -> None:
-    root = make_repository({"train.py": "x = 1\n"})
+def test_a_run_records_what_identifies_it(tmp_path: Path) -> None:
     tracker = JsonlTracker(tmp_path / "run")
-    record = start_run(tracker, {"lr": 0.1, "model": {"width": 8}}, seed=7, directory=root)
+    record = start_run(tracker, {"lr": 0.1, "model": {"width": 8}}, seed=7)
     (line,) = records(tracker.path)
     found = line["params"]
     assert found == json.loads(json.dumps(record))
     assert found["seed"] == 7
     assert found["config"]["model"] == {"width": 8}
     assert len(found["config_hash"]) == 64
-    assert len(found["git_commit"]) == 40
-    assert found["git_dirty"] is False
+    assert (found["git_commit"], found["git_dirty"]) == git_state()
     assert any(package.startswith("torch==") for package in found["packages"])
     assert found["hardware"]["cpu_cores"] >= 1
     assert found["hardware"]["memory_bytes"] > 2**28
