@@ -43,13 +43,14 @@ class LossFile(_Table, frozen=True):
     Attributes:
         file: a file, or a glob, below `{dir}`: JSON lines, or CSV where it ends so.
         key: of the loss in each record; dots lead into records within.
-        step: key of the step's number in each record.
+        step, epoch: keys of their numbers in each record.
         regex: instead of a key, what the lines look like, with a group named `loss`.
     """
 
     file: str
     key: str = ""
     step: str = ""
+    epoch: str = ""
     regex: str = ""
 
 

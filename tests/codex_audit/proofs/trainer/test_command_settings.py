@@ -185,6 +185,26 @@ def test_losses_on_the_output_also_between_carriage_returns(tmp_path: Path) -> N
     assert reader.found[2].same_as(Logged(float("nan"), 1002))
 
 
+def test_a_bar_that_overwrites_itself_counts_once_a_step(tmp_path: Path) -> None:
+    bar = where_of(r"(?P<epoch>\d+): (?P<step>\d+)/9 loss=(?P<loss>\S+)")
+    assert bar is not None
+    text = (
+        "\r1: 0/9 \r1: 1/9 loss=old\r1: 1/9 loss=3\r1: 2/9 loss=2\n2: 2/9 loss=1\n2: 2/9 loss=0\n"
+    )
+    reader = Reader(bar, tmp_path)
+    for character in text.replace("old", "4"):
+        reader.feed(character)
+    places = [(1, 1), (1, 2), (2, 2), (2, 2)]
+    assert [(each.place, each.loss) for each in reader.found] == list(
+        zip(places, [3, 2, 1, 0], strict=True)
+    )
+    assert reader.overwritten == 1
+    # without a step, the last loss of the line is what stays to be seen
+    plain = where_of(r"loss=(?P<loss>\S+)")
+    assert plain is not None
+    assert read(plain, tmp_path, "\rloss=3\rloss=2\r\nloss=1\r\n") == [Logged(2.0), Logged(1.0)]
+
+
 def test_losses_in_json_lines_and_csv(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"run": 1}\n{"t": {"loss": 2.0}, "n": 1}\nnoise\n{"t": {"loss": 1.0}, "n": 2}\n{"t": {"l'
@@ -214,6 +234,16 @@ def read_new(where: Where, directory: Path) -> list[Logged]:
             (fresh / path.name).write_bytes(path.read_bytes())
     reader.finish()
     return reader.found
+
+
+def test_an_epoch_may_stand_beside_the_step(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("epoch,step,loss\n1,0,0.5\n1,1,0.4\n2,,0.3\n")
+    table = where_of(LossFile(file="log.csv", key="loss", step="step", epoch="epoch"))
+    assert table is not None
+    found = read_new(table, tmp_path)
+    assert [each.name for each in found] == ["epoch 1 step 0", "epoch 1 step 1", "epoch 2"]
+    with pytest.raises(SettingsError, match="'x' as step, which is no number"):
+        read(Where(pattern="(?P<loss>.)(?P<step>.)"), tmp_path, "1x\n")
 
 
 def test_a_resumed_process_appends_to_the_log_of_the_first(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
         emptied: whether there was a moment without any checkpoint after the first.
         streams: whether losses were seen before its end.
         words: its last lines.
+        overwritten: losses that a carriage return took from the line, for others of the same step.
         left: names of the files that lay below its directory at its end.
         started_ns: by the clock of files.
         problem: what went wrong with the running itself.
@@ -84,9 +85,15 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     words: str = ""
     output: str = ""
+    overwritten: int = 0
     left: tuple[str, ...] = ()
     started_ns: int = 0
     problem: str = ""
+
+    @property
+    def ended_ns(self) -> int:
+        """By the clock of files."""
+        return self.started_ns + int(self.seconds * 1e9)
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,9 +78,8 @@ def how_they_differ(trial: CommandTrial) -> str:
     if aligned.different:
         row = aligned.different[0]
         words.append(f"{row.step}: the loss is {row.other:g} instead of {row.one:g}")
-    elif len(trial.whole.losses) != len(trial.again.losses):
-        one, other = len(trial.whole.losses), len(trial.again.losses)
-        words.append(f"{other} losses are logged instead of {one}")
+    elif aligned.end:
+        words.append(aligned.end)
     if found.tensor is not None:
         more = f" and {found.tensor.count - 1} more tensors" if found.tensor.count > 1 else ""
         words.append(f"of the checkpoint `{found.tensor.name}`{more} ({found.tensor.note})")

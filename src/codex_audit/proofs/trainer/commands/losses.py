@@ -22,10 +22,24 @@ GROUP = "loss"
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """A loss as it was logged, with the step that stands beside it, if one does."""
+    """A loss as it was logged, with the step and the epoch that stand beside it, if they do."""
 
     loss: float
     step: int | None = None
+    epoch: int | None = None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """Epoch and step; None where neither is told."""
+        if self.step is None and self.epoch is None:
+            return None
+        return (self.epoch or 0, self.step or 0)
+
+    @property
+    def name(self) -> str:
+        """The place in words; empty where none is told."""
+        told = (("epoch", self.epoch), ("step", self.step))
+        return " ".join(f"{what} {number}" for what, number in told if number is not None)
 
     def same_as(self, other: Logged) -> bool:
         """Whether both losses are the same number, NaN like NaN."""
@@ -36,13 +50,14 @@ class Logged(msgspec.Struct, frozen=True):
 class Where(msgspec.Struct, frozen=True):
     """Where losses are: `pattern` on the output or on the lines of `files`, else `key` in records.
 
-    `files` is a glob below the command's directory.
+    `files` is a glob below the command's directory; `step` and `epoch` are keys as well.
     """
 
     pattern: str = ""
     files: str = ""
     key: str = ""
     step: str = ""
+    epoch: str = ""
 
 
 def where_of(told: str | LossFile | None) -> Where | None:
@@ -62,7 +77,7 @@ def where_of(told: str | LossFile | None) -> Where | None:
         raise refusal("losses", "give `key` for JSON lines or a CSV, or else `regex`, with `file`")
     if told.regex:
         return Where(pattern=_checked("losses.regex", told.regex), files=files)
-    return Where(files=files, key=told.key, step=told.step)
+    return Where(files=files, key=told.key, step=told.step, epoch=told.epoch)
 
 
 def _checked(key: str, pattern: str) -> str:
@@ -82,7 +97,12 @@ def _checked(key: str, pattern: str) -> str:
 class Reader:
     """Losses of one process: fed with its output, or looking at its files.
 
-    Lines that were in the files before it started belong to others.
+    Lines that were in the files before it started belong to others. What a carriage return
+    overwrites with a loss of the same step does not count, since a progress bar shows as much of
+    it as there is time for.
+
+    Attributes:
+        overwritten: how many losses did not count.
     """
 
     def __init__(self, where: Where | None, directory: Path) -> None:
@@ -90,6 +110,8 @@ class Reader:
         self._directory = directory
         self._found: list[Logged] = []
         self._text = ""
+        self._line = 0
+        self.overwritten = 0
         self._pattern = re.compile(self._where.pattern) if self._where.pattern else None
         self._old = {path: path.read_bytes() for path in self._files()}
         self._seen: tuple[tuple[str, int, int], ...] = ()
@@ -98,8 +120,18 @@ class Reader:
         """Further output of the process."""
         if self._pattern is None or self._where.files:
             return
-        *lines, self._text = re.split(r"[\r\n]+", self._text + text)
-        self._found += self._matches(lines)
+        *parts, self._text = re.split(r"([\r\n])", self._text + text)
+        for segment, end in zip(parts[::2], parts[1::2], strict=True):
+            self._add(list(self._matches([segment])))
+            if end == "\n":
+                self._line = len(self._found)
+
+    def _add(self, found: list[Logged]) -> None:
+        """Losses that stand on the same line as those before, where there are some."""
+        places = {each.place for each in found}
+        kept = [each for each in self._found[self._line :] if each.place not in places]
+        self.overwritten += len(self._found) - self._line - len(kept)
+        self._found[self._line :] = [*kept, *found]
 
     def look(self) -> None:
         """Read the files again, if they changed."""
@@ -147,13 +179,14 @@ class Reader:
         for line in lines:
             for match in pattern.finditer(line):
                 groups = match.groupdict()
-                yield _logged(groups[GROUP], groups.get("step"), "losses")
+                yield _logged(groups[GROUP], groups.get("step"), groups.get("epoch"), "losses")
 
     def _records(self, records: Iterable[Any]) -> Iterator[Logged]:
         for record in records:
             loss = _value(record, self._where.key)
             if loss is not None and loss != "":
-                yield _logged(loss, _value(record, self._where.step), "losses.key")
+                step, epoch = (_value(record, key) for key in (self._where.step, self._where.epoch))
+                yield _logged(loss, step, epoch, "losses.key")
 
 
 def _parsed(lines: Iterable[str]) -> Iterator[Any]:
@@ -174,11 +207,16 @@ def _value(record: Any, key: str) -> Any:
     return _value(record.get(head), rest)
 
 
-def _logged(loss: Any, step: Any, key: str) -> Logged:
+def _logged(loss: Any, step: Any, epoch: Any, key: str) -> Logged:
     try:
-        number = float(loss)
-        place = None if step is None or step == "" else int(float(str(step).replace(",", "")))
+        return Logged(float(loss), _count(step), _count(epoch))
     except (TypeError, ValueError):
-        what = f"caught {loss!r} as loss" + (f" and {step!r} as step" if step else "")
+        told = [
+            f"{value!r} as {name}" for name, value in (("step", step), ("epoch", epoch)) if value
+        ]
+        what = " and ".join([f"caught {loss!r} as loss", *told])
         raise refusal(key, f"{what}, which is no number; correct the expression") from None
-    return Logged(number, place)
+
+
+def _count(told: Any) -> int | None:
+    return None if told is None or told == "" else int(float(str(told).replace(",", "")))

@@ -105,7 +105,7 @@ def _where(source: Written) -> str:
     if not source.ran.killed:
         return f"run to its end at {{steps}} = {source.asked.steps} and resumed"
     last = losses[-1] if losses else None
-    step = f" at step {last.step}" if last and last.step is not None else f" at loss {len(losses)}"
+    step = f" at {last.name}" if last and last.name else f" at loss {len(losses)}"
     return f"killed{step if losses else ''} and resumed"
 
 

@@ -147,6 +147,7 @@ class Watched:
             seconds=time.monotonic() - self._started,
             words=last_words(self._tail),
             output=self._tail[-_TAIL:],
+            overwritten=self._reader.overwritten,
             left=tuple(sorted(f.name for f in self._written())),
             started_ns=self._started_ns,
             problem=problem,
