@@ -69,6 +69,8 @@ class TrainerSettings(_Table, frozen=True):
         python: the interpreter that the command calls `python`, if not this one.
         cwd: where the command runs, relative to the repository.
         copy: each run has a copy of the repository as its `{dir}`, and runs there.
+        terminal: its standard input is a terminal, as scripts want that ask for its width.
+        endless: it takes no `{steps}`, and each run is ended after so many logged losses.
         setup: a command that is run once before.
         trust_checkpoints: unpickle a checkpoint that `weights_only=True` refuses.
         steps: optimizer steps of the longest run.
@@ -84,6 +86,8 @@ class TrainerSettings(_Table, frozen=True):
     python: str | None = None
     cwd: str | None = None
     copy: bool = False
+    terminal: bool = False
+    endless: bool = False
     setup: str | None = None
     trust_checkpoints: bool = False
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40

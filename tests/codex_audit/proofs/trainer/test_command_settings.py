@@ -80,6 +80,22 @@ def plan(root: Path, **changes: Any) -> Plan:
         ({"losses": None, "checkpoints": None}, "command: nothing says what it writes; add"),
         ({"factory": "a:b"}, "command: stands beside `factory`; leave one of them out"),
         ({"python": "env/bin/python"}, "python: 'env/bin/python' is no interpreter; make its"),
+        (
+            {"endless": True, "command": "python t.py {dir} {steps}"},
+            "endless: the command has {steps}, and ends by itself; leave one out",
+        ),
+        (
+            {"endless": True, "command": "python t.py {dir}", "losses": None},
+            "endless: means `steps` logged losses, and none are told; add `losses`",
+        ),
+        (
+            {
+                "endless": True,
+                "command": "python t.py {dir}",
+                "resume": "... -r",
+            },
+            "endless: lets no resumed run be ended at the same step; tell `step` or `epoch`",
+        ),
         ({"cwd": "sub"}, "cwd: 'sub' is no directory of the repository; correct it"),
         ({"command": None}, "losses: means nothing without `command`; write that, too"),
     ],
@@ -203,6 +219,16 @@ def test_a_bar_that_overwrites_itself_counts_once_a_step(tmp_path: Path) -> None
     plain = where_of(r"loss=(?P<loss>\S+)")
     assert plain is not None
     assert read(plain, tmp_path, "\rloss=3\rloss=2\r\nloss=1\r\n") == [Logged(2.0), Logged(1.0)]
+
+
+def test_a_heading_tells_the_epoch_of_the_losses_below_it(tmp_path: Path) -> None:
+    where = where_of(r"Epoch (?P<epoch>\d+)|(?P<step>\d+): (?P<loss>\S+)")
+    assert where is not None
+    found = read(where, tmp_path, "0: 9\nEpoch 1\n0: 8\n1: 7\nEpoch 2\n0: 6\n")
+    places = [(0, 0), (1, 0), (1, 1), (2, 0)]
+    assert [(each.place, each.loss) for each in found] == list(
+        zip(places, [9, 8, 7, 6], strict=True)
+    )
 
 
 def test_losses_in_json_lines_and_csv(tmp_path: Path) -> None:

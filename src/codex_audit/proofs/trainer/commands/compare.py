@@ -184,6 +184,8 @@ def entries(one: Written, other: Written, *, fresh: bool = False) -> Entries:
 
     Where a name holds a date or a number of its own, the newest of both stand for each other.
     """
+    if _saved_apart(one, other):
+        return Entries(why="its last checkpoint is of another step")
     left = {each.path: each for each in one.opened}
     right = {each.path: each for each in other.opened if each.fresh or not fresh}
     pairs = [(left[path], right[path]) for path in left if path in right]
@@ -215,6 +217,24 @@ def entries(one: Written, other: Written, *, fresh: bool = False) -> Entries:
         states = [{n: x for n, x in o.tensors.items() if is_generator(n, x)} for o in (a, b)]
         generators += [prefix + name for name in _different(*states)]
     return Entries(tuple(a.path for a, _ in read), first, tuple(tensors), leaves, tuple(generators))
+
+
+def _saved_apart(one: Written, other: Written) -> bool:
+    """Whether runs that were ended have certainly saved after other losses the last time."""
+    if not (one.ran.ended and other.ran.ended and one.ran.versions and other.ran.versions):
+        return False
+    (first, until), (other_first, other_until) = _last_saved(one), _last_saved(other)
+    return until < other_first or other_until < first
+
+
+def _last_saved(written: Written) -> tuple[tuple[int, Place], ...]:
+    """After which losses at least and at most; those beyond what was asked for are counted."""
+    places = _places(written.losses)
+    last = written.ran.versions[-1]
+    return tuple(
+        (max(0, number - len(places)), places[min(number, len(places)) - 1])
+        for number in (max(1, last.before), last.losses)
+    )
 
 
 def is_generator(name: str, bits: Bits) -> bool:

@@ -52,6 +52,11 @@ class CommandTrial(msgspec.Struct, frozen=True, kw_only=True):
         """The whole run."""
         return self.whole.asked
 
+    def resume_of(self, source: Asked) -> Asked:
+        """The run that goes on from `source` to where the whole one ended."""
+        last = self.whole.losses[-1].place if self.plan.endless else None
+        return Asked(steps=self.steps, source=source, until=last)
+
 
 Runs = Callable[[CommandTrial], Mapping[str, Asked] | Skip]
 Judge = Callable[[CommandTrial, Mapping[str, Written]], Seen | Skip]

@@ -59,6 +59,12 @@ class Where(msgspec.Struct, frozen=True):
     step: str = ""
     epoch: str = ""
 
+    @property
+    def tells_steps(self) -> bool:
+        """Whether a loss has its step or epoch beside it."""
+        groups = re.compile(self.pattern).groupindex
+        return bool(self.step or self.epoch or "step" in groups or "epoch" in groups)
+
 
 def where_of(told: str | LossFile | None) -> Where | None:
     """What the setting `losses` says; None where it says nothing.
@@ -94,12 +100,20 @@ def _checked(key: str, pattern: str) -> str:
     return pattern
 
 
+class Heading:
+    """What the last match without a loss told."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+
+
 class Reader:
     """Losses of one process: fed with its output, or looking at its files.
 
     Lines that were in the files before it started belong to others. What a carriage return
     overwrites with a loss of the same step does not count, since a progress bar shows as much of
-    it as there is time for.
+    it as there is time for. A match without a loss is a heading: its epoch or step is that of the
+    losses below it.
 
     Attributes:
         overwritten: how many losses did not count.
@@ -111,6 +125,7 @@ class Reader:
         self._found: list[Logged] = []
         self._text = ""
         self._line = 0
+        self._heading = Heading()
         self.overwritten = 0
         self._pattern = re.compile(self._where.pattern) if self._where.pattern else None
         self._old = {path: path.read_bytes() for path in self._files()}
@@ -122,7 +137,7 @@ class Reader:
             return
         *parts, self._text = re.split(r"([\r\n])", self._text + text)
         for segment, end in zip(parts[::2], parts[1::2], strict=True):
-            self._add(list(self._matches([segment])))
+            self._add(list(self._matches([segment], self._heading)))
             if end == "\n":
                 self._line = len(self._found)
 
@@ -165,21 +180,25 @@ class Reader:
             header, data = old[: old.find(b"\n") + 1], data[len(old) :]
         lines = data.decode("utf-8", "replace").splitlines()
         if self._pattern is not None:
-            yield from self._matches(lines)
+            yield from self._matches(lines, Heading())
         elif path.suffix == ".csv":
             first = header.decode("utf-8", "replace").splitlines()
             yield from self._records(csv.DictReader([*first, *lines]))
         else:
             yield from self._records(_parsed(lines))
 
-    def _matches(self, lines: Iterable[str]) -> Iterator[Logged]:
+    def _matches(self, lines: Iterable[str], heading: Heading) -> Iterator[Logged]:
         pattern = self._pattern
         if pattern is None:
             return
         for line in lines:
             for match in pattern.finditer(line):
-                groups = match.groupdict()
-                yield _logged(groups[GROUP], groups.get("step"), groups.get("epoch"), "losses")
+                told = match.groupdict()
+                if told[GROUP] is None:
+                    heading.told = {name: value for name, value in told.items() if value}
+                    continue
+                told |= {n: v for n, v in heading.told.items() if not told[n]}
+                yield _logged(told[GROUP], told.get("step"), told.get("epoch"), "losses")
 
     def _records(self, records: Iterable[Any]) -> Iterator[Logged]:
         for record in records:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ONLY_OF_A_COMMAND = (
     "resume", "losses", "checkpoints", "environment", "setup", "python", "cwd", "copy",
-    "trust_checkpoints",
+    "trust_checkpoints", "terminal", "endless",
 )  # fmt: skip
 _PYTHONS = ("python", "python3")
 
@@ -40,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         cwd: where it runs.
         copied: the repository, where each run has a copy of it as its directory.
         trusted: whether a checkpoint may be unpickled that runs code when it is loaded.
+        terminal: whether its standard input is a terminal.
+        endless: whether each run is ended after so many losses as it is asked for steps.
     """
 
     command: Line
@@ -51,6 +53,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     trusted: bool
     copied: str = ""
+    terminal: bool = False
+    endless: bool = False
 
     @property
     def name(self) -> str:
@@ -88,12 +92,27 @@ def plan_of(settings: TrainerSettings, root: Path, device: str) -> Plan | None:
         cwd=str(_cwd(settings.cwd, root)),
         trusted=settings.trust_checkpoints,
         copied=str(root) if copy else "",
+        terminal=settings.terminal,
+        endless=settings.endless,
     )
+    _check_endless(plan)
     if plan.resume and plan.resume.takes(CHECKPOINT) and not plan.checkpoints:
         raise refusal("resume", "has {checkpoint}, and nothing says which; add `checkpoints`")
     for line in filter(None, (command, plan.resume, plan.setup)):
         program_of(plan, line)
     return plan
+
+
+def _check_endless(plan: Plan) -> None:
+    if not plan.endless:
+        return
+    if plan.command.takes("steps"):
+        raise refusal("endless", "the command has {steps}, and ends by itself; leave one out")
+    if plan.losses is None:
+        raise refusal("endless", "means `steps` logged losses, and none are told; add `losses`")
+    if plan.resume and not plan.losses.tells_steps:
+        why = "lets no resumed run be ended at the same step; tell `step` or `epoch` in `losses`"
+        raise refusal("endless", why)
 
 
 def program_of(plan: Plan, line: Line) -> str:
