@@ -135,6 +135,19 @@ def test_steps_that_begin_again_need_their_epoch() -> None:
     assert not after_resume(rarely, rarely[2:], done=1, steps=3).every
 
 
+def test_a_resume_may_begin_within_the_losses_of_one_epoch() -> None:
+    whole = [Logged(9.0 - number, None, number // 3) for number in range(9)]
+    within = after_resume(whole, whole[2:], done=2, steps=9)
+    assert (within.different, within.anew, within.again) == ((), False, 0)
+    twice = after_resume(whole, whole[:], done=3, steps=9)
+    assert (twice.anew, twice.again) == (False, 2)  # its checkpoint is of the first epoch's end
+    assert after_resume(whole, whole[:], done=4, steps=9).anew
+    # a step that was logged before its checkpoint, and is made after it
+    steps = bar((0, 1), (0, 2), (0, 3), (0, 4))
+    assert not after_resume(steps, steps[1:], done=2, steps=4).again
+    assert after_resume(steps, steps, done=1, steps=4).anew
+
+
 def test_nan_is_the_same_as_nan() -> None:
     nan = float("nan")
     assert side_by_side(logged([nan, 1.0]), logged([nan, 1.0])).different == ()

@@ -11,7 +11,7 @@ import pytest
 
 from codex_audit.proofs.trainer.commands.line import parse
 from codex_audit.proofs.trainer.commands.losses import Logged, Reader, Where, where_of
-from codex_audit.proofs.trainer.commands.plan import Plan, places, plan_of, program_of
+from codex_audit.proofs.trainer.commands.plan import Plan, plan_of, program_of
 from codex_audit.settings import LossFile, SettingsError, TrainerSettings, load_settings
 
 GOOD: dict[str, Any] = {
@@ -168,18 +168,6 @@ def test_python_is_this_one_or_the_one_that_the_settings_name(tmp_path: Path) ->
     made = plan(tmp_path, python="env/bin/python")
     assert program_of(made, made.command) == str(own)
     assert made.environment["PATH"].startswith(f"{own.parent}{os.pathsep}")
-
-
-def test_places_are_lines_of_the_script(tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(
-        "import torch\ntorch.manual_seed(0)\nloss.backward()\n# torch.save(x)\ntorch.save(x, y)\n"
-    )
-    found = places(plan(tmp_path), tmp_path)
-    assert {name: place.line for name, place in found.items()} == {
-        "train": 3, "save": 5, "load": 1, "factory": 2,
-    }  # fmt: skip
-    assert places(plan(tmp_path, command="python -m train {dir}"), tmp_path)["train"].line == 3
-    assert places(plan(tmp_path, command="python gone.py {dir}"), tmp_path) == {}
 
 
 def read(where: Where, directory: Path, text: str = "") -> list[Logged]:

@@ -90,14 +90,17 @@ def after_resume(
     told = all(each.place is not None for each in (*whole, *resumed))
     if told and not begins_again:
         known = dict(zip(one, whole, strict=True))
+        other = _begun_within(one, other)
         rows = [
             _beside(known[place].name, known[place], each)
             for place, each in zip(other, resumed, strict=True)
             if place in known
         ]
-        until = one[min(done, len(one)) - 1].step
-        again = sum(place.step < until for place in other) if done else 0
-        anew = done > 0 and other[0].step <= one[0].step
+        until = one[min(done, len(one)) - 1]
+        again = sum(place < until for place in other) if done else 0
+        several = len(one) > 1 and one[1].step == one[0].step
+        begun = other[0].step <= one[0].step
+        anew = done > 0 and begun and (until.step > one[0].step or not several)
         end = _end(whole[-1:], resumed[-1:])
         return Aligned(tuple(rows), every=_every(one), again=again, anew=anew, end=end)
     if abs(len(whole) - steps) > 1:
@@ -136,6 +139,15 @@ def _places(losses: Iterable[Logged]) -> list[Place]:
         begins = last.round + (step < last.step)
         found.append(Place(begins, step, last.again + 1 if step == last.step else 0))
     return found
+
+
+def _begun_within(whole: Sequence[Place], resumed: Sequence[Place]) -> list[Place]:
+    """The places of a resumed run, which may begin in the middle of several losses of one step."""
+    step = resumed[0].step
+    mine = sum(place.step == step for place in resumed)
+    missing = max(0, sum(place.step == step for place in whole) - mine)
+    begun = [place._replace(again=place.again + missing) for place in resumed[:mine]]
+    return [*begun, *resumed[mine:]]
 
 
 def _every(places: Sequence[Place]) -> bool:

@@ -28,7 +28,7 @@ def stops(trial: CommandTrial) -> tuple[Stop, ...]:
     ran = trial.whole.ran
     if not ran.versions:
         return ()
-    if not ran.streams:
+    if not ran.streams or (ran.overwritten and len(ran.losses) <= 1):
         return _quiet_stops(trial)
     ends = [*(version.before for version in ran.versions[1:]), len(ran.losses)]
     found = []

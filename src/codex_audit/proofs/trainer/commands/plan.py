@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,14 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.outcome import Evidence
 from codex_audit.proofs.children import import_path
 from codex_audit.proofs.trainer.commands.line import CHECKPOINT, Line, parse, refusal
 from codex_audit.proofs.trainer.commands.losses import Where, where_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from codex_audit.settings import TrainerSettings
 
 _ONLY_OF_A_COMMAND = (
@@ -180,40 +176,3 @@ def _put_first(environment: dict[str, str], interpreter: Path) -> None:
     environment["PATH"] = f"{home}{os.pathsep}{environment.get('PATH', os.defpath)}"
     if (home.parent / "pyvenv.cfg").is_file():
         environment["VIRTUAL_ENV"] = str(home.parent)
-
-
-_PLACES = {
-    "train": r"\.backward\(",
-    "save": r"\bsave\w*\(",
-    "load": r"load_state_dict\(|torch\.load\(|\bload\w*\(",
-    "factory": r"manual_seed|seed",
-}
-
-
-def places(plan: Plan, root: Path) -> Mapping[str, Evidence]:
-    """Lines of the script that the command runs which look like what a proof is about."""
-    script = _script(plan, root)
-    if script is None:
-        return {}
-    lines = script.read_text(encoding="utf-8", errors="replace").splitlines()
-    path = script.relative_to(root).as_posix()
-    found = {}
-    for name, pattern in _PLACES.items():
-        hits = (n for n, line in enumerate(lines, 1) if re.search(pattern, line.partition("#")[0]))
-        number = next(hits, 1)
-        snippet = lines[number - 1].strip() if lines else ""
-        found[name] = Evidence(path, number, snippet)
-    return found
-
-
-def _script(plan: Plan, root: Path) -> Path | None:
-    words = plan.command.words
-    names = [word for word in words if word.endswith(".py")]
-    if "-m" in words[:-1]:
-        module = words[words.index("-m") + 1].replace(".", "/")
-        names += [f"{module}.py", f"{module}/__main__.py", f"src/{module}.py"]
-    for name in names:
-        path = (Path(plan.cwd) / name).resolve()
-        if path.is_file() and path.is_relative_to(root):
-            return path
-    return None

@@ -16,7 +16,8 @@ from codex_audit.proofs.trainer.commands import on_losses, on_resumes, on_saves
 from codex_audit.proofs.trainer.commands.asked import Asked
 from codex_audit.proofs.trainer.commands.judging import CommandTrial
 from codex_audit.proofs.trainer.commands.line import refusal
-from codex_audit.proofs.trainer.commands.plan import places, program_of
+from codex_audit.proofs.trainer.commands.places import places
+from codex_audit.proofs.trainer.commands.plan import program_of
 from codex_audit.proofs.trainer.commands.process import last_words
 from codex_audit.proofs.trainer.commands.stage import Stage
 from codex_audit.proofs.trainer.runs import Result, Subject
