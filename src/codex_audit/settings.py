@@ -41,7 +41,8 @@ class LossFile(_Table, frozen=True):
     """Losses in files.
 
     Attributes:
-        file: a file, or a glob, below `{dir}`: JSON lines, or CSV where it ends so.
+        file: a file, or a glob, below `{dir}`: JSON lines, or CSV where it ends so, or events of
+            TensorBoard where `tfevents` is in its name; their steps are told without a key.
         key: of the loss in each record; dots lead into records within.
         step, epoch: keys of their numbers in each record.
         regex: instead of a key, what the lines look like, with a group named `loss`.

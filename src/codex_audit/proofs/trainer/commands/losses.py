@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from codex_audit.proofs.trainer.commands import events
 from codex_audit.proofs.trainer.commands.line import refusal
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Where(msgspec.Struct, frozen=True):
     def tells_steps(self) -> bool:
         """Whether a loss has its step or epoch beside it."""
         groups = re.compile(self.pattern).groupindex
+        if events.NAME in self.files:
+            return True
         return bool(self.step or self.epoch or "step" in groups or "epoch" in groups)
 
 
@@ -178,6 +181,10 @@ class Reader:
         header = b""
         if old and data.startswith(old):
             header, data = old[: old.find(b"\n") + 1], data[len(old) :]
+        if events.NAME in path.name:
+            for loss, step in events.scalars(data, self._where.key):
+                yield Logged(loss, step)
+            return
         lines = data.decode("utf-8", "replace").splitlines()
         if self._pattern is not None:
             yield from self._matches(lines, Heading())
