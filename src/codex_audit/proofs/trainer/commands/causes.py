@@ -108,7 +108,7 @@ def _seen(aligned: Aligned, found: Entries) -> str:
     if aligned.anew:
         words.append(f"it logged again from {aligned.rows[0].step if aligned.rows else 'step 1'}")
     elif aligned.again:
-        words.append(f"it made {aligned.again} steps again from before its last checkpoint")
+        words.append(made_again(aligned))
     if aligned.end:
         words.append(aligned.end)
     if aligned.different:
@@ -119,6 +119,12 @@ def _seen(aligned: Aligned, found: Entries) -> str:
     if found.leaves:
         words.append(_listed_leaves(found.leaves))
     return "; ".join(words)
+
+
+def made_again(aligned: Aligned) -> str:
+    """That steps were made again, in words."""
+    steps = "1 step" if aligned.again == 1 else f"{aligned.again} steps"
+    return f"it made {steps} again from before its last checkpoint"
 
 
 def _first(found: Entries) -> str:

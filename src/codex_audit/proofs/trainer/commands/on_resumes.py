@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.proofs.trainer.commands.asked import Asked, Stop
-from codex_audit.proofs.trainer.commands.causes import Before, Resumed, resumed
+from codex_audit.proofs.trainer.commands.causes import Before, Resumed, made_again, resumed
 from codex_audit.proofs.trainer.commands.compare import side_by_side
 from codex_audit.proofs.trainer.commands.judging import OnCommands, details_of
 from codex_audit.proofs.trainer.trial import Seen, Skip
@@ -175,7 +175,7 @@ def lost_more(trial: CommandTrial, source: Written, result: Written) -> str:
     first = result.losses[0].name or "the beginning"
     if aligned.anew:
         return f"it logged again from {first}. Likely cause: {seen.cause}"
-    return f"it made {aligned.again} steps again from before its last checkpoint"
+    return f"{made_again(aligned)}. Save the number of the step to go on with"
 
 
 def _told(result: Written) -> bool:
