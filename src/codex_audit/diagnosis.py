@@ -21,6 +21,7 @@ _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 MATCHERS: tuple[Callable[[Failure, Path], Diagnosis | None], ...] = (
     installation.not_installed,
     processes.usage,
+    processes.no_terminal,
     processes.tool_missing,
     processes.timeout,
     processes.killed_for_memory,

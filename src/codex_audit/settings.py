@@ -41,15 +41,17 @@ class LossFile(_Table, frozen=True):
     """Losses in files.
 
     Attributes:
-        file: a file, or a glob, below `{dir}`: JSON lines, or CSV where it ends so.
+        file: a file, or a glob, below `{dir}`: JSON lines, or CSV where it ends so, or events of
+            TensorBoard where `tfevents` is in its name; their steps are told without a key.
         key: of the loss in each record; dots lead into records within.
-        step: key of the step's number in each record.
+        step, epoch: keys of their numbers in each record.
         regex: instead of a key, what the lines look like, with a group named `loss`.
     """
 
     file: str
     key: str = ""
     step: str = ""
+    epoch: str = ""
     regex: str = ""
 
 
@@ -68,6 +70,8 @@ class TrainerSettings(_Table, frozen=True):
         python: the interpreter that the command calls `python`, if not this one.
         cwd: where the command runs, relative to the repository.
         copy: each run has a copy of the repository as its `{dir}`, and runs there.
+        terminal: its standard input is a terminal, as scripts want that ask for its width.
+        endless: it takes no `{steps}`, and each run is ended after so many logged losses.
         setup: a command that is run once before.
         trust_checkpoints: unpickle a checkpoint that `weights_only=True` refuses.
         steps: optimizer steps of the longest run.
@@ -83,6 +87,8 @@ class TrainerSettings(_Table, frozen=True):
     python: str | None = None
     cwd: str | None = None
     copy: bool = False
+    terminal: bool = False
+    endless: bool = False
     setup: str | None = None
     trust_checkpoints: bool = False
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40

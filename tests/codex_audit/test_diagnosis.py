@@ -135,6 +135,7 @@ def test_known_causes(tmp_path: Path, kind: str, message: str, cause: str, word:
         (imports.version_conflict, "TypeError", "step() requires 2 arguments, got 3"),
         (imports.version_conflict, "AttributeError", "'Tensor' object has no attribute 'foo'"),
         (imports.syntax_error, "ValueError", "invalid syntax (train.py, line 3)"),
+        (processes.no_terminal, "OSError", "[Errno 25] Not a typewriter"),
         (processes.tool_missing, "FileNotFoundError", "the tool 'ruff' is not installed"),
         (processes.timeout, "ValueError", "did not end within 3 s"),
         (processes.killed, "ValueError", "was killed by SIGTERM"),

@@ -42,7 +42,8 @@ def usage(failure: Failure, root: Path) -> Diagnosis | None:
         return Diagnosis(
             "usage",
             "the option that is given {steps} does not say how long the training is",
-            "give {steps} to the option that does, or train a script that has one",
+            "give {steps} to the option that does; where there is none, leave it out, and with "
+            "`endless = true` a run is ended after so many losses",
         )
     if failure.type != "GateUsageError":
         return None
@@ -50,6 +51,19 @@ def usage(failure: Failure, root: Path) -> Diagnosis | None:
         "usage",
         "the gate was given arguments that it does not take",
         "correct the arguments as the message says and run the gate again",
+    )
+
+
+def no_terminal(failure: Failure, root: Path) -> Diagnosis | None:
+    """A program that asks its standard input for the width of a terminal."""
+    del root
+    asks = "Inappropriate ioctl for device"
+    if asks not in failure.message and f"'standard input': {asks}" not in failure.traceback:
+        return None
+    return Diagnosis(
+        "no terminal",
+        "the program asks for a terminal, and runs without one",
+        "of a training command, set `trainer.terminal = true`; else let it do without",
     )
 
 

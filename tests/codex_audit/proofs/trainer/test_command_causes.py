@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +95,59 @@ def test_losses_of_some_steps_without_their_number_are_not_compared() -> None:
     assert "a group `step` would tell" in found.why
 
 
+def bar(*places: tuple[int | None, int], of: int = 4) -> list[Logged]:
+    """Losses of some places in epochs of so many steps."""
+    return [Logged(100.0 - of * (epoch or 1) - step, step, epoch) for epoch, step in places]
+
+
+def test_what_a_progress_bar_leaves_out_is_no_difference() -> None:
+    one = bar((1, 1), (1, 3), (1, 4), (2, 1), (2, 4))
+    other = bar((1, 2), (1, 3), (1, 4), (2, 4))
+    found = side_by_side(one, other)
+    assert [row.step for row in found.rows] == [
+        "epoch 1 step 3",
+        "epoch 1 step 4",
+        "epoch 2 step 4",
+    ]
+    assert not found.different
+    assert not found.end
+    assert side_by_side(one, other[:3]).end == "it ended at epoch 1 step 4, not at epoch 2 step 4"
+    assert side_by_side(bar((1, 1), (1, 2)), bar((1, 2), (1, 1))).end  # a step back is a new round
+    both = [Logged(2.0), Logged(1.0)]
+    assert side_by_side(both, both[:1]).end == "1 losses are logged instead of 2"
+
+
+def test_steps_that_begin_again_need_their_epoch() -> None:
+    places = [(epoch, step) for epoch in (1, 2, 3) for step in range(4)]
+    whole, late = bar(*places), bar(*places[6:])
+    found = after_resume(whole, late, done=5, steps=3)
+    assert found.rows[0].step == "epoch 2 step 2"
+    assert (found.every, found.different, found.again, found.end) == (True, (), 0, "")
+    assert after_resume(whole, bar(*places[2:]), done=5, steps=3).again == 2
+    assert after_resume(whole, whole, done=5, steps=3).anew
+    told = after_resume(
+        *([replace(x, epoch=None) for x in y] for y in (whole, late)), done=5, steps=3
+    )
+    assert "a group `epoch` would tell it" in told.why
+    rarely = bar((1, 0), (2, 0), (3, 0))
+    assert after_resume(rarely, rarely[1:], done=1, steps=3).every  # a loss of each epoch
+    rarely = bar((1, 0), (1, 10), (2, 0), (2, 10))
+    assert not after_resume(rarely, rarely[2:], done=1, steps=3).every
+
+
+def test_a_resume_may_begin_within_the_losses_of_one_epoch() -> None:
+    whole = [Logged(9.0 - number, None, number // 3) for number in range(9)]
+    within = after_resume(whole, whole[2:], done=2, steps=9)
+    assert (within.different, within.anew, within.again) == ((), False, 0)
+    twice = after_resume(whole, whole[:], done=3, steps=9)
+    assert (twice.anew, twice.again) == (False, 2)  # its checkpoint is of the first epoch's end
+    assert after_resume(whole, whole[:], done=4, steps=9).anew
+    # a step that was logged before its checkpoint, and is made after it
+    steps = bar((0, 1), (0, 2), (0, 3), (0, 4))
+    assert not after_resume(steps, steps[1:], done=2, steps=4).again
+    assert after_resume(steps, steps, done=1, steps=4).anew
+
+
 def test_nan_is_the_same_as_nan() -> None:
     nan = float("nan")
     assert side_by_side(logged([nan, 1.0]), logged([nan, 1.0])).different == ()
@@ -160,6 +214,31 @@ def test_times_and_settings_do_not_count(make: Maker) -> None:
     assert judged(make, later, **parts).problem == ""
     lost = make(logged(WHOLE[5:], 6), leaves=leaves("0.8", "'resume'", "5"))
     assert judged(make, lost, **parts).problem == "`iter_num` is 5 instead of 10"
+
+
+@pytest.mark.parametrize(
+    ("name", "later", "counts"),
+    [
+        ("'run2026_11_23_08_54_20'", "'run2026_11_23_08_56_02'", False),
+        ("'logs/Nov23_08-54-20_host'", "'logs/Nov23_08-56-02_host'", False),
+        ("'23/11/2026 8:54'", "'23/11/2026 8:56'", True),  # hours are written with two digits
+        ("'epoch=3-step=300.ckpt'", "'epoch=2-step=200.ckpt'", True),
+        ("'run2026_11_23_08_54'", "'run2026_11_23_08_54_resumed'", True),
+        ("300", "200", True),
+    ],
+)
+def test_a_text_that_tells_when_a_process_began_does_not_count(
+    make: Maker, name: str, later: str, *, counts: bool
+) -> None:
+    def of(losses: Sequence[Logged], text: str, minute: int) -> Written:
+        made = make(losses, leaves={"name": text})
+        began = datetime(2026, 11, 23, 8, minute, 10, tzinfo=UTC).timestamp()
+        return replace(made, ran=replace(made.ran, started_ns=int(began * 1e9), seconds=20.0))
+
+    whole = of(logged(WHOLE), name, 54)  # the second run began in the same minute
+    early = of(logged(WHOLE[:7]), "0", 55)
+    found = judged(make, of(logged(WHOLE[5:], 6), later, 56), whole=whole, interrupted=early)
+    assert bool(found.problem) is counts, found.problem
 
 
 def test_checkpoints_of_other_steps_are_not_compared(make: Maker) -> None:

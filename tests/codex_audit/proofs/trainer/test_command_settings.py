@@ -11,7 +11,7 @@ import pytest
 
 from codex_audit.proofs.trainer.commands.line import parse
 from codex_audit.proofs.trainer.commands.losses import Logged, Reader, Where, where_of
-from codex_audit.proofs.trainer.commands.plan import Plan, places, plan_of, program_of
+from codex_audit.proofs.trainer.commands.plan import Plan, plan_of, program_of
 from codex_audit.settings import LossFile, SettingsError, TrainerSettings, load_settings
 
 GOOD: dict[str, Any] = {
@@ -80,6 +80,22 @@ def plan(root: Path, **changes: Any) -> Plan:
         ({"losses": None, "checkpoints": None}, "command: nothing says what it writes; add"),
         ({"factory": "a:b"}, "command: stands beside `factory`; leave one of them out"),
         ({"python": "env/bin/python"}, "python: 'env/bin/python' is no interpreter; make its"),
+        (
+            {"endless": True, "command": "python t.py {dir} {steps}"},
+            "endless: the command has {steps}, and ends by itself; leave one out",
+        ),
+        (
+            {"endless": True, "command": "python t.py {dir}", "losses": None},
+            "endless: means `steps` logged losses, and none are told; add `losses`",
+        ),
+        (
+            {
+                "endless": True,
+                "command": "python t.py {dir}",
+                "resume": "... -r",
+            },
+            "endless: lets no resumed run be ended at the same step; tell `step` or `epoch`",
+        ),
         ({"cwd": "sub"}, "cwd: 'sub' is no directory of the repository; correct it"),
         ({"command": None}, "losses: means nothing without `command`; write that, too"),
     ],
@@ -154,18 +170,6 @@ def test_python_is_this_one_or_the_one_that_the_settings_name(tmp_path: Path) ->
     assert made.environment["PATH"].startswith(f"{own.parent}{os.pathsep}")
 
 
-def test_places_are_lines_of_the_script(tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(
-        "import torch\ntorch.manual_seed(0)\nloss.backward()\n# torch.save(x)\ntorch.save(x, y)\n"
-    )
-    found = places(plan(tmp_path), tmp_path)
-    assert {name: place.line for name, place in found.items()} == {
-        "train": 3, "save": 5, "load": 1, "factory": 2,
-    }  # fmt: skip
-    assert places(plan(tmp_path, command="python -m train {dir}"), tmp_path)["train"].line == 3
-    assert places(plan(tmp_path, command="python gone.py {dir}"), tmp_path) == {}
-
-
 def read(where: Where, directory: Path, text: str = "") -> list[Logged]:
     reader = Reader(where, directory)
     reader.feed(text)
@@ -183,6 +187,36 @@ def test_losses_on_the_output_also_between_carriage_returns(tmp_path: Path) -> N
     reader.finish()
     assert reader.found[2].step == 1002
     assert reader.found[2].same_as(Logged(float("nan"), 1002))
+
+
+def test_a_bar_that_overwrites_itself_counts_once_a_step(tmp_path: Path) -> None:
+    bar = where_of(r"(?P<epoch>\d+): (?P<step>\d+)/9 loss=(?P<loss>\S+)")
+    assert bar is not None
+    text = (
+        "\r1: 0/9 \r1: 1/9 loss=old\r1: 1/9 loss=3\r1: 2/9 loss=2\n2: 2/9 loss=1\n2: 2/9 loss=0\n"
+    )
+    reader = Reader(bar, tmp_path)
+    for character in text.replace("old", "4"):
+        reader.feed(character)
+    places = [(1, 1), (1, 2), (2, 2), (2, 2)]
+    assert [(each.place, each.loss) for each in reader.found] == list(
+        zip(places, [3, 2, 1, 0], strict=True)
+    )
+    assert reader.overwritten == 1
+    # without a step, the last loss of the line is what stays to be seen
+    plain = where_of(r"loss=(?P<loss>\S+)")
+    assert plain is not None
+    assert read(plain, tmp_path, "\rloss=3\rloss=2\r\nloss=1\r\n") == [Logged(2.0), Logged(1.0)]
+
+
+def test_a_heading_tells_the_epoch_of_the_losses_below_it(tmp_path: Path) -> None:
+    where = where_of(r"Epoch (?P<epoch>\d+)|(?P<step>\d+): (?P<loss>\S+)")
+    assert where is not None
+    found = read(where, tmp_path, "0: 9\nEpoch 1\n0: 8\n1: 7\nEpoch 2\n0: 6\n")
+    places = [(0, 0), (1, 0), (1, 1), (2, 0)]
+    assert [(each.place, each.loss) for each in found] == list(
+        zip(places, [9, 8, 7, 6], strict=True)
+    )
 
 
 def test_losses_in_json_lines_and_csv(tmp_path: Path) -> None:
@@ -214,6 +248,16 @@ def read_new(where: Where, directory: Path) -> list[Logged]:
             (fresh / path.name).write_bytes(path.read_bytes())
     reader.finish()
     return reader.found
+
+
+def test_an_epoch_may_stand_beside_the_step(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("epoch,step,loss\n1,0,0.5\n1,1,0.4\n2,,0.3\n")
+    table = where_of(LossFile(file="log.csv", key="loss", step="step", epoch="epoch"))
+    assert table is not None
+    found = read_new(table, tmp_path)
+    assert [each.name for each in found] == ["epoch 1 step 0", "epoch 1 step 1", "epoch 2"]
+    with pytest.raises(SettingsError, match="'x' as step, which is no number"):
+        read(Where(pattern="(?P<loss>.)(?P<step>.)"), tmp_path, "1x\n")
 
 
 def test_a_resumed_process_appends_to_the_log_of_the_first(tmp_path: Path) -> None:

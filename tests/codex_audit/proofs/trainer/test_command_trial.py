@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from codex_audit.diagnosis import diagnose
@@ -173,6 +174,63 @@ def test_a_script_that_writes_where_it_runs_is_tried_in_copies(
     assert {check.verdict for check in found.checks} == {Verdict.PASS}, found.checks
     assert (old / "ckpt.npz").read_text() == "of a run before"
     shutil.rmtree(old)
+
+
+def endless(name: str) -> TrainerSettings:
+    return TrainerSettings(
+        command=f"python faulty.py {name} --steps=0 --seed={{seed}} --out={{dir}}",
+        resume="... --resume",
+        losses=r"Epoch (?P<epoch>\d+)|(?P<step>\d+)/5 loss (?P<loss>[^,]+),",
+        checkpoints="*.npz",
+        endless=True,
+        terminal=True,
+    )
+
+
+def test_a_script_that_never_ends_is_ended_after_so_many_losses(
+    children: Children, root: Path
+) -> None:
+    found = tried(children, root, endless("AsksTheTerminal"))
+    assert not found.failures
+    others = [check for check in found.checks if check.verdict is not Verdict.PASS]
+    assert [check.id for check in others] == ["weights_only_loads"]  # .npz, no file of torch
+    logged = next(check for check in found.checks if check.id == "loss_finite").measured
+    assert logged["losses"] == 28
+    found = tried(children, root, endless("ForgetsItsGenerators"))
+    failed = [check for check in found.checks if check.verdict is Verdict.FAIL]
+    assert [check.id for check in failed] == [RESUME]
+    assert "a generator is not restored" in failed[0].summary
+
+
+def test_a_checkpoint_that_is_written_elsewhere_is_cut_off_there(
+    children: Children, root: Path
+) -> None:
+    check = check_of(children, root, "WritesElsewhere", CRASH)
+    assert check.verdict is Verdict.PASS, check
+
+
+def test_what_needs_no_repetition_is_judged_of_a_script_without_a_seed(
+    children: Children, root: Path
+) -> None:
+    found = tried(children, root, settings_of("Unseeded"), RESUME, CRASH)
+    verdicts = {check.id: check for check in found.checks}
+    assert verdicts[RESUME].verdict is Verdict.SKIP
+    assert "it went on at its step" in verdicts[RESUME].summary
+    assert verdicts[CRASH].verdict is Verdict.PASS, verdicts[CRASH]
+    found = tried(children, root, settings_of("UnseededFromStepZero"), RESUME, CRASH)
+    verdicts = {check.id: check for check in found.checks}
+    assert verdicts[RESUME].verdict is Verdict.FAIL
+    assert "it logged again from step 1" in verdicts[RESUME].summary
+    assert "the progress is not restored" in verdicts[RESUME].summary
+    assert verdicts[CRASH].verdict is Verdict.SKIP
+
+
+def test_a_script_that_wants_a_terminal_is_told_of_the_setting(
+    children: Children, root: Path
+) -> None:
+    settings = msgspec.structs.replace(endless("AsksTheTerminal"), terminal=False)
+    ((_, failure),) = tried(children, root, settings, "loss_finite").failures
+    assert "trainer.terminal = true" in diagnose(failure, root).remedy
 
 
 def test_a_resume_may_be_given_the_newest_checkpoint(children: Children, root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from codex_audit.proofs.trainer.bits import Bits
@@ -35,6 +37,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         stop: when it is killed, with all of its process group.
         offline: without a network.
         number: of equal requests.
+        losses: it is ended when it has logged more,
+        until: or one beyond this epoch and step.
     """
 
     steps: int
@@ -43,6 +47,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop | None = None
     offline: bool = False
     number: int = 1
+    losses: int | None = None
+    until: tuple[int, int] | None = None
+
+    def enough(self, logged: Sequence[Logged]) -> int | None:
+        """How many of the losses it was asked for, once it has logged more."""
+        if self.until is not None:
+            asked = [each for each in logged if (each.place or self.until) <= self.until]
+            return len(asked) if len(asked) < len(logged) else None
+        if self.losses is not None and len(logged) > self.losses:
+            return self.losses
+        return None
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -65,10 +80,12 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         exit_code: negative for the signal that ended it.
         killed: whether it was ended as asked.
+        ended: whether it was ended since it had logged all losses that it was asked for.
         full: whether it met the end of the disk.
         emptied: whether there was a moment without any checkpoint after the first.
         streams: whether losses were seen before its end.
         words: its last lines.
+        overwritten: losses that a carriage return took from the line, for others of the same step.
         left: names of the files that lay below its directory at its end.
         started_ns: by the clock of files.
         problem: what went wrong with the running itself.
@@ -76,6 +93,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
     exit_code: int
     killed: bool = False
+    ended: bool = False
     full: bool = False
     emptied: bool = False
     streams: bool = False
@@ -84,9 +102,15 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     words: str = ""
     output: str = ""
+    overwritten: int = 0
     left: tuple[str, ...] = ()
     started_ns: int = 0
     problem: str = ""
+
+    @property
+    def ended_ns(self) -> int:
+        """By the clock of files."""
+        return self.started_ns + int(self.seconds * 1e9)
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from codex_audit.proofs.trainer.commands.counters import (
     scalars,
     tensors,
 )
+from codex_audit.proofs.trainer.commands.moments import only_moments_differ
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ def resumed(before: Before, other: Written) -> Resumed:
     aligned = after_resume(
         whole.losses, other.losses, done=before.done, steps=before.whole.asked.steps
     )
-    found = _without_own_noise(entries(whole, other, fresh=True), before)
+    found = _without_own_noise(entries(whole, other, fresh=True), before, other)
     notes = [aligned.why] if aligned.why else []
     if found.why:
         notes.append(f"after the resume {found.why}")
@@ -107,7 +108,7 @@ def _seen(aligned: Aligned, found: Entries) -> str:
     if aligned.anew:
         words.append(f"it logged again from {aligned.rows[0].step if aligned.rows else 'step 1'}")
     elif aligned.again:
-        words.append(f"it made {aligned.again} steps again from before its last checkpoint")
+        words.append(made_again(aligned))
     if aligned.end:
         words.append(aligned.end)
     if aligned.different:
@@ -118,6 +119,12 @@ def _seen(aligned: Aligned, found: Entries) -> str:
     if found.leaves:
         words.append(_listed_leaves(found.leaves))
     return "; ".join(words)
+
+
+def made_again(aligned: Aligned) -> str:
+    """That steps were made again, in words."""
+    steps = "1 step" if aligned.again == 1 else f"{aligned.again} steps"
+    return f"it made {steps} again from before its last checkpoint"
 
 
 def _first(found: Entries) -> str:
@@ -145,12 +152,14 @@ def _only_of_the_log(aligned: Aligned, found: Entries) -> bool:
     )
 
 
-def _without_own_noise(found: Entries, before: Before) -> Entries:
+def _without_own_noise(found: Entries, before: Before, other: Written) -> Entries:
     """Without plain values that differ between two runs anyway, or that training never changes.
 
-    A time, a date or a path differs between any two runs; what no checkpoint of the straight
-    run changes is a setting, which the command line of a resume may well change.
+    A time, a date or a path differs between any two runs, or would if they had not begun in one
+    minute; what no checkpoint of the straight run changes is a setting, which the command line of
+    a resume may well change.
     """
+    span = (before.whole.ran.started_ns, other.ran.ended_ns)
     control = entries(before.whole, before.again)
     values: dict[str, set[str]] = {}
     for each in (*before.whole.opened, *before.interrupted.opened):
@@ -159,7 +168,9 @@ def _without_own_noise(found: Entries, before: Before) -> Entries:
     kept = {
         name: pair
         for name, pair in found.leaves.items()
-        if name not in control.leaves and len(values.get(name.rpartition(": ")[2], ())) > 1
+        if name not in control.leaves
+        and len(values.get(name.rpartition(": ")[2], ())) > 1
+        and not only_moments_differ(*pair, *span)
     }
     generators = tuple(name for name in found.generators if name not in control.generators)
     return msgspec.structs.replace(found, leaves=kept, generators=generators)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.commands.asked import Opened, Written
     from codex_audit.proofs.trainer.commands.losses import Logged
 
-Place = tuple[int, int]
 _OF_A_GENERATOR = re.compile(r"(^|[._\W])(rng|random_?states?|generator)", re.IGNORECASE)
 _TORCH_STATE = (5056,)
 _WHOLE = ("uint8", "int32", "int64")
@@ -59,12 +58,18 @@ class Aligned(msgspec.Struct, frozen=True):
 
 
 def side_by_side(one: Sequence[Logged], other: Sequence[Logged]) -> Aligned:
-    """The losses of two whole runs, one after the other."""
+    """The losses of two whole runs: those of the same steps, or in order where no step is told."""
+    ours = dict(zip(_places(one), one, strict=True))
+    theirs = dict(zip(_places(other), other, strict=True))
     rows = tuple(
-        _beside(_name(a, number), a, b)
-        for number, (a, b) in enumerate(zip(one, other, strict=False), 1)
+        _beside(a.name or f"loss {number}", a, theirs[place])
+        for number, (place, a) in enumerate(ours.items(), 1)
+        if place in theirs
     )
-    return Aligned(rows, every=True)
+    end = _end(one[-1:], other[-1:])
+    if not end and list(ours)[-1:] != list(theirs)[-1:]:
+        end = f"{len(other)} losses are logged instead of {len(one)}"
+    return Aligned(rows, every=True, end=end)
 
 
 def after_resume(
@@ -81,24 +86,28 @@ def after_resume(
     if not whole or not resumed:
         return Aligned(why="the resumed process logged no loss" if whole else "no loss is logged")
     one, other = _places(whole), _places(resumed)
-    if one is not None and other is not None:
+    begins_again = one[-1].round + other[-1].round > 0
+    told = all(each.place is not None for each in (*whole, *resumed))
+    if told and not begins_again:
         known = dict(zip(one, whole, strict=True))
+        other = _begun_within(one, other)
         rows = [
-            _beside(f"step {place[0]}", known[place], each)
+            _beside(known[place].name, known[place], each)
             for place, each in zip(other, resumed, strict=True)
             if place in known
         ]
-        steps_apart = {b[0] - a[0] for a, b in itertools.pairwise(one)}
-        again = sum(place[0] < one[min(done, len(one)) - 1][0] for place in other) if done else 0
-        anew = done > 0 and other[0][0] <= one[0][0]
-        last, ended = one[-1][0], other[-1][0]
-        end = f"it ended at step {ended}, not at {last}" if ended != last else ""
-        every = steps_apart <= {0, 1}
-        return Aligned(tuple(rows), every=every, again=again, anew=anew, end=end)
+        until = one[min(done, len(one)) - 1]
+        again = sum(place < until for place in other) if done else 0
+        several = len(one) > 1 and one[1].step == one[0].step
+        begun = other[0].step <= one[0].step
+        anew = done > 0 and begun and (until.step > one[0].step or not several)
+        end = _end(whole[-1:], resumed[-1:])
+        return Aligned(tuple(rows), every=_every(one), again=again, anew=anew, end=end)
     if abs(len(whole) - steps) > 1:
-        return Aligned(
-            why="the log gives no step and not each step's loss (a group `step` would tell)"
-        )
+        why = "the log gives no step and not each step's loss (a group `step` would tell)"
+        if told:
+            why = "the log's steps begin again with each epoch (a group `epoch` would tell it)"
+        return Aligned(why=why)
     begin = len(whole) - len(resumed)
     anew = done > 0 and begin <= 0
     again = max(0, done - 1 - begin)
@@ -111,19 +120,51 @@ def after_resume(
     return Aligned(tuple(rows), every=True, again=again, anew=anew)
 
 
-def _places(losses: Sequence[Logged]) -> list[Place] | None:
-    """Each loss's step, and how often that came before; None where steps do not only grow."""
+class Place(NamedTuple):
+    """Where a loss stands: after how many new beginnings, at which epoch and step, how often."""
+
+    round: int
+    step: tuple[int, int]
+    again: int
+
+
+def _places(losses: Iterable[Logged]) -> list[Place]:
     found: list[Place] = []
     for each in losses:
-        if each.step is None or (found and each.step < found[-1][0]):
-            return None
-        again = found[-1][1] + 1 if found and found[-1][0] == each.step else 0
-        found.append((each.step, again))
+        step = each.place or (0, 0)
+        if not found:
+            found.append(Place(0, step, 0))
+            continue
+        last = found[-1]
+        begins = last.round + (step < last.step)
+        found.append(Place(begins, step, last.again + 1 if step == last.step else 0))
     return found
 
 
-def _name(logged: Logged, number: int) -> str:
-    return f"loss {number}" if logged.step is None else f"step {logged.step}"
+def _begun_within(whole: Sequence[Place], resumed: Sequence[Place]) -> list[Place]:
+    """The places of a resumed run, which may begin in the middle of several losses of one step."""
+    step = resumed[0].step
+    mine = sum(place.step == step for place in resumed)
+    missing = max(0, sum(place.step == step for place in whole) - mine)
+    begun = [place._replace(again=place.again + missing) for place in resumed[:mine]]
+    return [*begun, *resumed[mine:]]
+
+
+def _every(places: Sequence[Place]) -> bool:
+    """Whether each step was logged, as far as that shows."""
+    apart = {b.step[1] - a.step[1] for a, b in itertools.pairwise(places) if a.step[0] == b.step[0]}
+    epochs = {place.step[0] for place in places}
+    return apart <= {0, 1} and (
+        bool(apart) or len(epochs) == 1 or {p.step[1] for p in places} == {0}
+    )
+
+
+def _end(one: Sequence[Logged], other: Sequence[Logged]) -> str:
+    """What is wrong with the step of the last loss."""
+    if not one or not other or one[0].place == other[0].place:
+        return ""
+    wanted = one[0].name if one[0].epoch is not None else one[0].step
+    return f"it ended at {other[0].name or 'no step'}, not at {wanted}"
 
 
 def _beside(step: str, one: Logged, other: Logged) -> Beside:
@@ -155,6 +196,8 @@ def entries(one: Written, other: Written, *, fresh: bool = False) -> Entries:
 
     Where a name holds a date or a number of its own, the newest of both stand for each other.
     """
+    if _saved_apart(one, other):
+        return Entries(why="its last checkpoint is of another step")
     left = {each.path: each for each in one.opened}
     right = {each.path: each for each in other.opened if each.fresh or not fresh}
     pairs = [(left[path], right[path]) for path in left if path in right]
@@ -186,6 +229,24 @@ def entries(one: Written, other: Written, *, fresh: bool = False) -> Entries:
         states = [{n: x for n, x in o.tensors.items() if is_generator(n, x)} for o in (a, b)]
         generators += [prefix + name for name in _different(*states)]
     return Entries(tuple(a.path for a, _ in read), first, tuple(tensors), leaves, tuple(generators))
+
+
+def _saved_apart(one: Written, other: Written) -> bool:
+    """Whether runs that were ended have certainly saved after other losses the last time."""
+    if not (one.ran.ended and other.ran.ended and one.ran.versions and other.ran.versions):
+        return False
+    (first, until), (other_first, other_until) = _last_saved(one), _last_saved(other)
+    return until < other_first or other_until < first
+
+
+def _last_saved(written: Written) -> tuple[tuple[int, Place], ...]:
+    """After which losses at least and at most; those beyond what was asked for are counted."""
+    places = _places(written.losses)
+    last = written.ran.versions[-1]
+    return tuple(
+        (max(0, number - len(places)), places[min(number, len(places)) - 1])
+        for number in (max(1, last.before), last.losses)
+    )
 
 
 def is_generator(name: str, bits: Bits) -> bool:

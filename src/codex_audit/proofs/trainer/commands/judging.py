@@ -52,6 +52,11 @@ class CommandTrial(msgspec.Struct, frozen=True, kw_only=True):
         """The whole run."""
         return self.whole.asked
 
+    def resume_of(self, source: Asked) -> Asked:
+        """The run that goes on from `source` to where the whole one ended."""
+        last = self.whole.losses[-1].place if self.plan.endless else None
+        return Asked(steps=self.steps, source=source, until=last)
+
 
 Runs = Callable[[CommandTrial], Mapping[str, Asked] | Skip]
 Judge = Callable[[CommandTrial, Mapping[str, Written]], Seen | Skip]
@@ -78,9 +83,8 @@ def how_they_differ(trial: CommandTrial) -> str:
     if aligned.different:
         row = aligned.different[0]
         words.append(f"{row.step}: the loss is {row.other:g} instead of {row.one:g}")
-    elif len(trial.whole.losses) != len(trial.again.losses):
-        one, other = len(trial.whole.losses), len(trial.again.losses)
-        words.append(f"{other} losses are logged instead of {one}")
+    elif aligned.end:
+        words.append(aligned.end)
     if found.tensor is not None:
         more = f" and {found.tensor.count - 1} more tensors" if found.tensor.count > 1 else ""
         words.append(f"of the checkpoint `{found.tensor.name}`{more} ({found.tensor.note})")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from codex_audit.proofs.trainer.commands import events
 from codex_audit.proofs.trainer.commands.line import refusal
 
 if TYPE_CHECKING:
@@ -22,10 +23,24 @@ GROUP = "loss"
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """A loss as it was logged, with the step that stands beside it, if one does."""
+    """A loss as it was logged, with the step and the epoch that stand beside it, if they do."""
 
     loss: float
     step: int | None = None
+    epoch: int | None = None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """Epoch and step; None where neither is told."""
+        if self.step is None and self.epoch is None:
+            return None
+        return (self.epoch or 0, self.step or 0)
+
+    @property
+    def name(self) -> str:
+        """The place in words; empty where none is told."""
+        told = (("epoch", self.epoch), ("step", self.step))
+        return " ".join(f"{what} {number}" for what, number in told if number is not None)
 
     def same_as(self, other: Logged) -> bool:
         """Whether both losses are the same number, NaN like NaN."""
@@ -36,13 +51,22 @@ class Logged(msgspec.Struct, frozen=True):
 class Where(msgspec.Struct, frozen=True):
     """Where losses are: `pattern` on the output or on the lines of `files`, else `key` in records.
 
-    `files` is a glob below the command's directory.
+    `files` is a glob below the command's directory; `step` and `epoch` are keys as well.
     """
 
     pattern: str = ""
     files: str = ""
     key: str = ""
     step: str = ""
+    epoch: str = ""
+
+    @property
+    def tells_steps(self) -> bool:
+        """Whether a loss has its step or epoch beside it."""
+        groups = re.compile(self.pattern).groupindex
+        if events.NAME in self.files:
+            return True
+        return bool(self.step or self.epoch or "step" in groups or "epoch" in groups)
 
 
 def where_of(told: str | LossFile | None) -> Where | None:
@@ -62,7 +86,7 @@ def where_of(told: str | LossFile | None) -> Where | None:
         raise refusal("losses", "give `key` for JSON lines or a CSV, or else `regex`, with `file`")
     if told.regex:
         return Where(pattern=_checked("losses.regex", told.regex), files=files)
-    return Where(files=files, key=told.key, step=told.step)
+    return Where(files=files, key=told.key, step=told.step, epoch=told.epoch)
 
 
 def _checked(key: str, pattern: str) -> str:
@@ -79,10 +103,23 @@ def _checked(key: str, pattern: str) -> str:
     return pattern
 
 
+class Heading:
+    """What the last match without a loss told."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+
+
 class Reader:
     """Losses of one process: fed with its output, or looking at its files.
 
-    Lines that were in the files before it started belong to others.
+    Lines that were in the files before it started belong to others. What a carriage return
+    overwrites with a loss of the same step does not count, since a progress bar shows as much of
+    it as there is time for. A match without a loss is a heading: its epoch or step is that of the
+    losses below it.
+
+    Attributes:
+        overwritten: how many losses did not count.
     """
 
     def __init__(self, where: Where | None, directory: Path) -> None:
@@ -90,6 +127,9 @@ class Reader:
         self._directory = directory
         self._found: list[Logged] = []
         self._text = ""
+        self._line = 0
+        self._heading = Heading()
+        self.overwritten = 0
         self._pattern = re.compile(self._where.pattern) if self._where.pattern else None
         self._old = {path: path.read_bytes() for path in self._files()}
         self._seen: tuple[tuple[str, int, int], ...] = ()
@@ -98,8 +138,18 @@ class Reader:
         """Further output of the process."""
         if self._pattern is None or self._where.files:
             return
-        *lines, self._text = re.split(r"[\r\n]+", self._text + text)
-        self._found += self._matches(lines)
+        *parts, self._text = re.split(r"([\r\n])", self._text + text)
+        for segment, end in zip(parts[::2], parts[1::2], strict=True):
+            self._add(list(self._matches([segment], self._heading)))
+            if end == "\n":
+                self._line = len(self._found)
+
+    def _add(self, found: list[Logged]) -> None:
+        """Losses that stand on the same line as those before, where there are some."""
+        places = {each.place for each in found}
+        kept = [each for each in self._found[self._line :] if each.place not in places]
+        self.overwritten += len(self._found) - self._line - len(kept)
+        self._found[self._line :] = [*kept, *found]
 
     def look(self) -> None:
         """Read the files again, if they changed."""
@@ -131,29 +181,38 @@ class Reader:
         header = b""
         if old and data.startswith(old):
             header, data = old[: old.find(b"\n") + 1], data[len(old) :]
+        if events.NAME in path.name:
+            for loss, step in events.scalars(data, self._where.key):
+                yield Logged(loss, step)
+            return
         lines = data.decode("utf-8", "replace").splitlines()
         if self._pattern is not None:
-            yield from self._matches(lines)
+            yield from self._matches(lines, Heading())
         elif path.suffix == ".csv":
             first = header.decode("utf-8", "replace").splitlines()
             yield from self._records(csv.DictReader([*first, *lines]))
         else:
             yield from self._records(_parsed(lines))
 
-    def _matches(self, lines: Iterable[str]) -> Iterator[Logged]:
+    def _matches(self, lines: Iterable[str], heading: Heading) -> Iterator[Logged]:
         pattern = self._pattern
         if pattern is None:
             return
         for line in lines:
             for match in pattern.finditer(line):
-                groups = match.groupdict()
-                yield _logged(groups[GROUP], groups.get("step"), "losses")
+                told = match.groupdict()
+                if told[GROUP] is None:
+                    heading.told = {name: value for name, value in told.items() if value}
+                    continue
+                told |= {n: v for n, v in heading.told.items() if not told[n]}
+                yield _logged(told[GROUP], told.get("step"), told.get("epoch"), "losses")
 
     def _records(self, records: Iterable[Any]) -> Iterator[Logged]:
         for record in records:
             loss = _value(record, self._where.key)
             if loss is not None and loss != "":
-                yield _logged(loss, _value(record, self._where.step), "losses.key")
+                step, epoch = (_value(record, key) for key in (self._where.step, self._where.epoch))
+                yield _logged(loss, step, epoch, "losses.key")
 
 
 def _parsed(lines: Iterable[str]) -> Iterator[Any]:
@@ -174,11 +233,16 @@ def _value(record: Any, key: str) -> Any:
     return _value(record.get(head), rest)
 
 
-def _logged(loss: Any, step: Any, key: str) -> Logged:
+def _logged(loss: Any, step: Any, epoch: Any, key: str) -> Logged:
     try:
-        number = float(loss)
-        place = None if step is None or step == "" else int(float(str(step).replace(",", "")))
+        return Logged(float(loss), _count(step), _count(epoch))
     except (TypeError, ValueError):
-        what = f"caught {loss!r} as loss" + (f" and {step!r} as step" if step else "")
+        told = [
+            f"{value!r} as {name}" for name, value in (("step", step), ("epoch", epoch)) if value
+        ]
+        what = " and ".join([f"caught {loss!r} as loss", *told])
         raise refusal(key, f"{what}, which is no number; correct the expression") from None
-    return Logged(number, place)
+
+
+def _count(told: Any) -> int | None:
+    return None if told is None or told == "" else int(float(str(told).replace(",", "")))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.commands.asked import Asked, Written
     from codex_audit.proofs.trainer.commands.judging import CommandTrial
 
-_FEWEST = 4
+_FEWEST, _ENOUGH = 4, 20  # that of fewer nothing speaks for a fall says nothing against one
 
 
 def _finite(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
@@ -33,7 +33,7 @@ def _finite(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     bad = next((n for n, each in enumerate(whole.losses, 1) if not math.isfinite(each.loss)), None)
     if bad is not None:
         logged = whole.losses[bad - 1]
-        where = f"at step {logged.step}" if logged.step is not None else f"the {bad}th that it logs"
+        where = f"at {logged.name}" if logged.name else f"the {bad}th that it logs"
         return Seen(
             good=False, summary=f"the loss is {logged.loss} ({where})", measured={"logged": bad}
         )
@@ -58,8 +58,14 @@ def _falls(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     del results
     losses = trial.whole.losses
     if len(losses) < _FEWEST:
-        return Skip(f"{len(losses)} losses are logged, too few to show a trend")
-    return loss_falls.told(loss_falls.fall_of([each.loss for each in losses]))
+        more = trial.whole.ran.overwritten
+        told = f" ({more} more are overwritten by others of the same `step`)" if more else ""
+        return Skip(f"{len(losses)} losses are logged, too few to show a trend{told}")
+    fall = loss_falls.fall_of([each.loss for each in losses])
+    if fall.none and len(losses) < _ENOUGH:
+        words = f"not judged: {fall.words}, of {len(losses)} losses; raise trainer.steps"
+        return Skip(f"{words} in the settings")
+    return loss_falls.told(fall)
 
 
 def _same_seed(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:

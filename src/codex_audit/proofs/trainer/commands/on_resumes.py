@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.proofs.trainer.commands.asked import Asked, Stop
-from codex_audit.proofs.trainer.commands.causes import Before, Resumed, resumed
+from codex_audit.proofs.trainer.commands.causes import Before, Resumed, made_again, resumed
 from codex_audit.proofs.trainer.commands.compare import side_by_side
 from codex_audit.proofs.trainer.commands.judging import OnCommands, details_of
 from codex_audit.proofs.trainer.trial import Seen, Skip
@@ -28,7 +28,7 @@ def stops(trial: CommandTrial) -> tuple[Stop, ...]:
     ran = trial.whole.ran
     if not ran.versions:
         return ()
-    if not ran.streams:
+    if not ran.streams or (ran.overwritten and len(ran.losses) <= 1):
         return _quiet_stops(trial)
     ends = [*(version.before for version in ran.versions[1:]), len(ran.losses)]
     found = []
@@ -59,12 +59,13 @@ def _resume_runs(trial: CommandTrial) -> Mapping[str, Asked] | Skip:
     if lacking is not None:
         return lacking
     found: dict[str, Asked] = {}
-    for number, stop in enumerate(stops(trial), 1):
+    chosen = stops(trial) if trial.repeats else stops(trial)[-1:]
+    for number, stop in enumerate(chosen, 1):
         source = msgspec.structs.replace(trial.asked, stop=stop)
         found[f"interrupted {number}"] = source
-        found[f"resumed {number}"] = Asked(steps=trial.steps, source=source)
-    if trial.short is not None:
-        found["resumed"] = Asked(steps=trial.steps, source=trial.short.asked)
+        found[f"resumed {number}"] = trial.resume_of(source)
+    if trial.short is not None and not trial.short.ran.ended and (trial.repeats or not found):
+        found["resumed"] = trial.resume_of(trial.short.asked)
     return found or Skip(
         "no checkpoint appears before its end, and the command takes no {steps}: there is no "
         "place to interrupt it"
@@ -77,8 +78,6 @@ def cannot_resume(trial: CommandTrial) -> Skip | None:
         return Skip("the settings name no `resume` command")
     if not trial.plan.checkpoints:
         return Skip("the settings do not say where its `checkpoints` are")
-    if not trial.repeats:
-        return Skip("not judged: two runs with one seed already differ (same_seed_same_bits)")
     return None
 
 
@@ -105,7 +104,7 @@ def _where(source: Written) -> str:
     if not source.ran.killed:
         return f"run to its end at {{steps}} = {source.asked.steps} and resumed"
     last = losses[-1] if losses else None
-    step = f" at step {last.step}" if last and last.step is not None else f" at loss {len(losses)}"
+    step = f" at {last.name}" if last and last.name else f" at loss {len(losses)}"
     return f"killed{step if losses else ''} and resumed"
 
 
@@ -135,6 +134,15 @@ def _resume(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
             continue
         if not result.good:
             return _failed(where, f"`resume` ended with {result.how_ended}")
+        if not trial.repeats:
+            lost = lost_more(trial, source, result)
+            if lost:
+                return _failed(where, lost)
+            notes.append(
+                "two runs with one seed already differ (same_seed_same_bits)"
+                + f"; {where}, it went on at its step" * bool(_told(result))
+            )
+            continue
         seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
         if seen.problem:
             return _failed(where, seen.problem, seen)
@@ -154,6 +162,24 @@ def _resume(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
         measured={"resumes": len(good), "losses_compared": compared},
         method="load",
     )
+
+
+def lost_more(trial: CommandTrial, source: Written, result: Written) -> str:
+    """What is lost beyond the steps since the last checkpoint, in words."""
+    seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
+    aligned = seen.aligned
+    if not aligned.anew and not aligned.again:
+        return ""
+    if trial.repeats:
+        return seen.problem
+    first = result.losses[0].name or "the beginning"
+    if aligned.anew:
+        return f"it logged again from {first}. Likely cause: {seen.cause}"
+    return f"{made_again(aligned)}. Save the number of the step to go on with"
+
+
+def _told(result: Written) -> bool:
+    return bool(result.losses) and result.losses[0].place is not None
 
 
 def _failed(where: str, problem: str, seen: Resumed | None = None) -> Seen:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.proofs.trainer.commands.asked import Asked
 from codex_audit.proofs.trainer.commands.causes import Before, resumed
 from codex_audit.proofs.trainer.commands.judging import OnCommands, nothing
 from codex_audit.proofs.trainer.commands.on_resumes import (
     cannot_resume,
     losses_done,
+    lost_more,
     pairs,
     stops,
 )
@@ -21,7 +21,7 @@ from codex_audit.proofs.trainer.trial import Seen, Skip
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codex_audit.proofs.trainer.commands.asked import Written
+    from codex_audit.proofs.trainer.commands.asked import Asked, Written
     from codex_audit.proofs.trainer.commands.judging import CommandTrial
 
 _CONTROL = "control"
@@ -40,18 +40,18 @@ def _crash_runs(trial: CommandTrial) -> Mapping[str, Asked] | Skip:
     found: dict[str, Asked] = {}
     plain = msgspec.structs.replace(trial.asked, stop=several[0])
     found["before"] = plain
-    found[_CONTROL] = Asked(steps=trial.steps, source=plain)
+    found[_CONTROL] = trial.resume_of(plain)
     for number, part in enumerate(_THOROUGH_PARTS if trial.thorough else _PARTS, 1):
         stop = msgspec.structs.replace(several[0], full_at=part)
         source = msgspec.structs.replace(trial.asked, stop=stop)
         found[f"interrupted {number}"] = source
-        found[f"resumed {number}"] = Asked(steps=trial.steps, source=source)
+        found[f"resumed {number}"] = trial.resume_of(source)
     return found
 
 
 def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     control, before = results[_CONTROL], results["before"]
-    if not control.good or _lost_more(trial, before, control):
+    if not control.good or lost_more(trial, before, control):
         return Skip("not judged: it does not go on after a plain kill either (resume_bit_exact)")
     exact = True
     judged = 0
@@ -63,6 +63,8 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
         left = f"; {half[0].path} is half-written ({half[0].broken})" if half else ""
         where = "ended in the middle of writing a checkpoint"
         remedy = "Write to another name, flush, and rename it when it is whole"
+        if half and any(each.kind and not each.broken for each in source.opened):
+            left += ", and an older one beside it is whole"
         if not source.opened:
             left = "; no checkpoint was left"
             remedy = "Delete the old one only when the new one is whole"
@@ -72,7 +74,7 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
                 summary=f"{where}: `resume` ended with {result.how_ended}{left}. {remedy}",
                 method="save",
             )
-        lost = _lost_more(trial, source, result)
+        lost = lost_more(trial, source, result)
         if lost:
             return Seen(
                 good=False,
@@ -93,12 +95,6 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     )
 
 
-def _lost_more(trial: CommandTrial, source: Written, result: Written) -> str:
-    """What is lost beyond the steps since the last checkpoint, in words."""
-    seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
-    return seen.problem if seen.aligned.anew or seen.aligned.again else ""
-
-
 def _retention(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     del results
     if not trial.plan.checkpoints:
@@ -113,6 +109,8 @@ def _retention(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Sk
             )
     opened = trial.whole.opened
     newest = max(opened, key=lambda each: each.modified_ns)
+    if newest.broken and trial.whole.ran.ended and not any(x.broken for x in trial.again.opened):
+        return Skip(f"{newest.path} was being written when the trial ended the run")
     if newest.broken:
         words = f"{newest.path}, the last checkpoint, cannot be read: {newest.broken}"
         return Seen(good=False, summary=words, method="save")

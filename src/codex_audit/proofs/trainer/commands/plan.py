@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,19 +11,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.outcome import Evidence
 from codex_audit.proofs.children import import_path
 from codex_audit.proofs.trainer.commands.line import CHECKPOINT, Line, parse, refusal
 from codex_audit.proofs.trainer.commands.losses import Where, where_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from codex_audit.settings import TrainerSettings
 
 _ONLY_OF_A_COMMAND = (
     "resume", "losses", "checkpoints", "environment", "setup", "python", "cwd", "copy",
-    "trust_checkpoints",
+    "trust_checkpoints", "terminal", "endless",
 )  # fmt: skip
 _PYTHONS = ("python", "python3")
 
@@ -40,6 +36,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         cwd: where it runs.
         copied: the repository, where each run has a copy of it as its directory.
         trusted: whether a checkpoint may be unpickled that runs code when it is loaded.
+        terminal: whether its standard input is a terminal.
+        endless: whether each run is ended after so many losses as it is asked for steps.
     """
 
     command: Line
@@ -51,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     trusted: bool
     copied: str = ""
+    terminal: bool = False
+    endless: bool = False
 
     @property
     def name(self) -> str:
@@ -88,12 +88,27 @@ def plan_of(settings: TrainerSettings, root: Path, device: str) -> Plan | None:
         cwd=str(_cwd(settings.cwd, root)),
         trusted=settings.trust_checkpoints,
         copied=str(root) if copy else "",
+        terminal=settings.terminal,
+        endless=settings.endless,
     )
+    _check_endless(plan)
     if plan.resume and plan.resume.takes(CHECKPOINT) and not plan.checkpoints:
         raise refusal("resume", "has {checkpoint}, and nothing says which; add `checkpoints`")
     for line in filter(None, (command, plan.resume, plan.setup)):
         program_of(plan, line)
     return plan
+
+
+def _check_endless(plan: Plan) -> None:
+    if not plan.endless:
+        return
+    if plan.command.takes("steps"):
+        raise refusal("endless", "the command has {steps}, and ends by itself; leave one out")
+    if plan.losses is None:
+        raise refusal("endless", "means `steps` logged losses, and none are told; add `losses`")
+    if plan.resume and not plan.losses.tells_steps:
+        why = "lets no resumed run be ended at the same step; tell `step` or `epoch` in `losses`"
+        raise refusal("endless", why)
 
 
 def program_of(plan: Plan, line: Line) -> str:
@@ -161,40 +176,3 @@ def _put_first(environment: dict[str, str], interpreter: Path) -> None:
     environment["PATH"] = f"{home}{os.pathsep}{environment.get('PATH', os.defpath)}"
     if (home.parent / "pyvenv.cfg").is_file():
         environment["VIRTUAL_ENV"] = str(home.parent)
-
-
-_PLACES = {
-    "train": r"\.backward\(",
-    "save": r"\bsave\w*\(",
-    "load": r"load_state_dict\(|torch\.load\(|\bload\w*\(",
-    "factory": r"manual_seed|seed",
-}
-
-
-def places(plan: Plan, root: Path) -> Mapping[str, Evidence]:
-    """Lines of the script that the command runs which look like what a proof is about."""
-    script = _script(plan, root)
-    if script is None:
-        return {}
-    lines = script.read_text(encoding="utf-8", errors="replace").splitlines()
-    path = script.relative_to(root).as_posix()
-    found = {}
-    for name, pattern in _PLACES.items():
-        hits = (n for n, line in enumerate(lines, 1) if re.search(pattern, line.partition("#")[0]))
-        number = next(hits, 1)
-        snippet = lines[number - 1].strip() if lines else ""
-        found[name] = Evidence(path, number, snippet)
-    return found
-
-
-def _script(plan: Plan, root: Path) -> Path | None:
-    words = plan.command.words
-    names = [word for word in words if word.endswith(".py")]
-    if "-m" in words[:-1]:
-        module = words[words.index("-m") + 1].replace(".", "/")
-        names += [f"{module}.py", f"{module}/__main__.py", f"src/{module}.py"]
-    for name in names:
-        path = (Path(plan.cwd) / name).resolve()
-        if path.is_file() and path.is_relative_to(root):
-            return path
-    return None

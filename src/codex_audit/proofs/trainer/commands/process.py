@@ -6,19 +6,22 @@ its files is of one moment: a loss that was logged after a checkpoint is told fr
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from codex_audit.proofs.children import import_path
-from codex_audit.proofs.trainer.commands.asked import Ran, Stop, Version
+from codex_audit.proofs.trainer.commands.asked import Asked, Ran, Stop, Version
 from codex_audit.proofs.trainer.commands.launch import NO_NAMESPACE
 from codex_audit.proofs.trainer.commands.losses import Reader
 
@@ -34,6 +37,9 @@ _QUIET = 0.012  # changes so close to each other are one
 _TAIL_LINES, _TAIL = 3, 20_000
 _LAUNCH = "codex_audit.proofs.trainer.commands.launch"
 _ROOM = 4096
+_MIDDLE = 0.5
+_ROWS, _COLUMNS = 24, 80
+_END_OF_INPUT = b"\x04" * 16
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -52,6 +58,7 @@ class Watched:
         checkpoints: the glob below `directory`.
         found: files that lie below `directory` and are none of the command's.
         offline: without a network.
+        terminal: with a terminal as its standard input.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one command, told once
@@ -67,6 +74,7 @@ class Watched:
         checkpoints: str,
         found: Collection[str] = (),
         offline: bool = False,
+        terminal: bool = False,
     ) -> None:
         self._directory = directory
         self._offline = offline
@@ -80,6 +88,8 @@ class Watched:
         self._changed = 0.0
         self._emptied = self._full = self._streams = False
         self._limit: int | None = None
+        self._counted = 0
+        self._logged = self._beyond = 0.0
         self._tail = ""
         self._started = time.monotonic()
         self._started_ns = time.time_ns()
@@ -90,30 +100,36 @@ class Watched:
             "parent": os.getpid(),
             "offline": offline,
         }
+        self._terminal, stdin = _new_terminal() if terminal else (None, subprocess.DEVNULL)
         self._process = subprocess.Popen(  # noqa: S603 - the settings' own command, no shell
             [sys.executable, "-P", "-m", _LAUNCH, json.dumps(spec)],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": import_path()},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         self._pipe = cast("IO[bytes]", self._process.stdout)
         os.set_blocking(self._pipe.fileno(), False)
+        if terminal:
+            os.close(stdin)
 
-    def run(self, stop: Stop | None, patience: float, cancelled: Event) -> Ran:
-        """Watch it to its end, or to the moment of `stop`; after that nothing of it runs."""
+    def run(self, asked: Asked, patience: float, cancelled: Event) -> Ran:
+        """Watch it to its end, or to the moment of its stop; after that nothing of it runs."""
         try:
-            return self._run(stop, patience, cancelled)
+            return self._run(asked, patience, cancelled)
         finally:
+            if self._terminal is not None:
+                os.close(self._terminal)
             self._signal(signal.SIGKILL)
             self._process.wait()
             self._pipe.close()
             self._log.close()
 
-    def _run(self, stop: Stop | None, patience: float, cancelled: Event) -> Ran:
-        killed, problem, woken = False, "", 0.0
+    def _run(self, asked: Asked, patience: float, cancelled: Event) -> Ran:
+        killed, ended, problem, woken = False, False, "", 0.0
+        stop = asked.stop
         while self._process.poll() is None:
             if cancelled.is_set() or time.monotonic() - self._started > patience:
                 problem = f"it did not end within {patience:g} s and was killed"
@@ -125,6 +141,9 @@ class Watched:
             if stop is not None and self._due(stop):
                 killed = True
                 break
+            if self._had_enough(asked):
+                ended = True
+                break
             if awake:
                 self._signal(signal.SIGCONT)
             self._streams = self._streams or bool(self._reader.found)
@@ -133,20 +152,24 @@ class Watched:
         self._signal(signal.SIGKILL)
         code = self._process.wait()
         self._look()
-        self._reader.finish()
+        if not ended:
+            self._reader.finish()
+        losses = self._reader.found
         if code == NO_NAMESPACE and self._offline:
             problem = "the system gives no process a network of its own"
         return Ran(
-            exit_code=code,
+            exit_code=0 if ended else code,
             killed=killed,
-            full=self._full or (self._limit is not None and self._met()),
+            ended=ended,
+            full=self._full or (self._limit is not None and (self._met() or code > 0)),
             emptied=self._emptied,
             streams=self._streams,
-            losses=tuple(self._reader.found),
+            losses=tuple(losses[: asked.enough(losses)]),
             versions=tuple(self._versions),
             seconds=time.monotonic() - self._started,
             words=last_words(self._tail),
             output=self._tail[-_TAIL:],
+            overwritten=self._reader.overwritten,
             left=tuple(sorted(f.name for f in self._written())),
             started_ns=self._started_ns,
             problem=problem,
@@ -180,6 +203,21 @@ class Watched:
             self._last = found
             self._changed = now
         self._seen = logged
+
+    def _had_enough(self, asked: Asked) -> bool:
+        """Whether all losses are there that it was asked for, and no checkpoint is being written.
+
+        It is ended in the middle between two losses: what a script does right before or after it
+        logs one, it has then done in each run.
+        """
+        now = time.monotonic()
+        if asked.enough(self._reader.found) is None:
+            if len(self._reader.found) != self._counted:
+                self._counted, self._logged = len(self._reader.found), now
+            return False
+        self._beyond = self._beyond or now
+        pause = max(_QUIET, _MIDDLE * (self._beyond - self._logged))
+        return now - max(self._beyond, self._started + self._changed) > pause
 
     def _due(self, stop: Stop) -> bool:
         if self._limit is not None:
@@ -227,6 +265,14 @@ class Watched:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):  # it has ended
             os.killpg(self._process.pid, number)
+
+
+def _new_terminal() -> tuple[int | None, int]:
+    """A terminal on which nobody types: its far end and its near one."""
+    far, near = os.openpty()
+    fcntl.ioctl(near, termios.TIOCSWINSZ, struct.pack("4H", _ROWS, _COLUMNS, 0, 0))
+    os.write(far, _END_OF_INPUT)
+    return far, near
 
 
 def files_of(directory: Path, glob: str) -> list[Path]:

@@ -83,7 +83,7 @@ class Stage:
     def set_up(self, line: Line) -> Ran:
         """Run the command that prepares the others."""
         return self._watched(line, self._children.scratch / "setup", Asked(steps=0), glob="").run(
-            None, self.patience, self._cancelled
+            Asked(steps=0), self.patience, self._cancelled
         )
 
     def _missing(self, asked: Iterable[Asked]) -> list[Asked]:
@@ -111,7 +111,7 @@ class Stage:
 
     def _perform(self, asked: Asked, line: Line) -> Ran:
         watched = self._watched(line, self._places[asked], asked, glob=self._plan.checkpoints)
-        return watched.run(asked.stop, self.patience, self._cancelled)
+        return watched.run(asked, self.patience, self._cancelled)
 
     def _watched(self, line: Line, directory: Path, asked: Asked, *, glob: str) -> Watched:
         directory.mkdir(exist_ok=True)
@@ -128,6 +128,7 @@ class Stage:
             checkpoints=glob,
             found=self._laid.get(directory, ()),
             offline=asked.offline,
+            terminal=self._plan.terminal,
         )
 
     def _cwd(self, directory: Path) -> str:

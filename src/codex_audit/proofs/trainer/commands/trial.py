@@ -16,7 +16,8 @@ from codex_audit.proofs.trainer.commands import on_losses, on_resumes, on_saves
 from codex_audit.proofs.trainer.commands.asked import Asked
 from codex_audit.proofs.trainer.commands.judging import CommandTrial
 from codex_audit.proofs.trainer.commands.line import refusal
-from codex_audit.proofs.trainer.commands.plan import places, program_of
+from codex_audit.proofs.trainer.commands.places import places
+from codex_audit.proofs.trainer.commands.plan import program_of
 from codex_audit.proofs.trainer.commands.process import last_words
 from codex_audit.proofs.trainer.commands.stage import Stage
 from codex_audit.proofs.trainer.runs import Result, Subject
@@ -102,15 +103,19 @@ def try_command(
             ran = stage.set_up(plan.setup)
             if ran.exit_code or ran.problem:
                 return Tried(failures=(("its setup", _failure(ran)),))
-        whole = Asked(steps=steps)
-        again = Asked(steps=steps, number=2)
-        half = Asked(steps=steps // 2) if plan.command.takes("steps") else None
+        whole = Asked(steps=steps, losses=steps if plan.endless else None)
+        again = msgspec.structs.replace(whole, number=2)
+        half = None
+        if plan.endless or plan.command.takes("steps"):
+            half = Asked(steps=steps // 2, losses=steps // 2 if plan.endless else None)
         try:
             stage.make([whole, again, *([half] if half else [])])
         except (ToolError, ChildError) as error:
             return Tried(failures=(("its first runs", _of(error)),), runs=len(stage.results))
         made = stage.results[whole]
         if not made.good:
+            if plan.endless and made.ran.problem:  # for want of a loss it was not ended
+                _check_settings(plan, made, steps)
             failure = _failure(made.ran)
             return Tried(failures=((f"a run of {steps} steps", failure),), runs=len(stage.results))
         _check_settings(plan, made, steps)
