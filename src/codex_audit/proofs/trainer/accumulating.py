@@ -277,7 +277,7 @@ def _judge_step(
             " precision would do as well; give the factory a `precision`"
         )
     blind = "dropout" not in trial.subject.knobs or not _losses_agree(a, b)
-    if not known or (blind and _draws(many)):
+    if not known or (blind and draws(many)):
         return Skip(
             "what the model is given is drawn at random for each micro-batch, so that the two"
             " cannot be compared; give the factory a `dropout` that turns all of it off"
@@ -335,7 +335,7 @@ def _uneven(found: Likeness, a: Step, b: Step) -> str:
     )
 
 
-def _draws(trace: Trace) -> bool:
+def draws(trace: Trace) -> bool:
     """Whether a global generator moves from step to step though dropout is still.
 
     Only until a sample comes again: with each epoch a `DataLoader` draws a seed for its workers,

@@ -88,6 +88,21 @@ def _changed(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return tree_map(changed, output)
 
 
+def turn_gradients() -> None:
+    """Let every backward pass give its gradients with the other sign."""
+    original = torch.autograd.backward
+
+    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+        given = kwargs.pop("grad_tensors", None) if not args else args[0]
+        weights = [given] if isinstance(given, Tensor) else given or [None] * len(several)
+        pairs = zip(several, weights, strict=True)
+        turned = [-(torch.ones_like(t) if w is None else w) for t, w in pairs]
+        return original(several, turned, *args[1:], **kwargs)
+
+    torch.autograd.backward = backward
+
+
 def own_gradients(tensors: Any, weights: Any, parameters: list[Tensor]) -> list[Tensor | None]:
     """The gradients that a backward pass is about to give, taken apart from it.
 
