@@ -147,13 +147,15 @@ class Save(msgspec.Struct, frozen=True):
 class Evaluation(msgspec.Struct, frozen=True):
     """The subject right before and right after it evaluated, and the loss that it told of.
 
-    `touched` is a parameter whose gradient is another afterwards, if there is one.
+    `touched` is a parameter whose gradient is another afterwards, if there is one; `drops` counts
+    how often dropout dropped something.
     """
 
     before: State
     after: State
     loss: float | None = None
     touched: str = ""
+    drops: int = 0
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
