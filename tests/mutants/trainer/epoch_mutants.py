@@ -138,3 +138,13 @@ class AcrossEpochs(Plain):
             self.position += 1
             cut = range(0, share, self.batch_size)
             yield list(self.loader([rows[i : i + self.batch_size] for i in cut]))
+
+
+class DrawsOneSecondOrder(Plain):
+    """The sampler's generator is made anew with each later epoch, alike."""
+
+    CAUGHT_BY, NAMES = "epochs_differ", ("same order", "same seed")
+    SOURCE = "made up; a loader that Lightning reloads with each epoch"
+
+    def permutation(self, epoch):
+        return super().permutation(min(epoch, 1))

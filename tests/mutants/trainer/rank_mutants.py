@@ -268,7 +268,7 @@ class WeighsAfterwards(AveragesByHand):
     def weigh(self, loss, labels, window):
         del labels
         self.count = sum(int((each != IGNORED).sum()) for _, each, _ in window)
-        return loss / 64
+        return loss
 
     def reduce(self):
         for parameter in self.trained():
@@ -279,7 +279,7 @@ class WeighsAfterwards(AveragesByHand):
         if self.ranks > 1:
             self.reduce()
         for parameter in self.trained():
-            parameter.grad *= 64 / (self.mean_of_ranks(self.count) * self.ranks)
+            parameter.grad /= self.mean_of_ranks(self.count) * self.ranks
         Plain.update(self)
 
 

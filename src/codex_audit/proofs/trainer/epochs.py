@@ -48,14 +48,15 @@ def samples_of_epoch(rows: Sequence[int], part: float = 0.5) -> int | None:
 
     Of what is drawn with replacement one soon comes again, also among those that follow.
     """
-    length = _without_repeat(rows)
+    length = without_repeat(rows)
     rest = rows[length:]
     if min(length, len(rest)) < LEAST or length <= part * max(rows):
         return None
-    return length if _without_repeat(rest) >= min(length, len(rest)) // 2 else None
+    return length if without_repeat(rest) >= min(length, len(rest)) // 2 else None
 
 
-def _without_repeat(rows: Sequence[int]) -> int:
+def without_repeat(rows: Sequence[int]) -> int:
+    """How many samples come before the first that comes again."""
     seen: set[int] = set()
     for row in rows:
         if row in seen:

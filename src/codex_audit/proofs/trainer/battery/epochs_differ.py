@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.trainer.epochs import LEAST, rows_of, samples_of_epoch
+from codex_audit.proofs.trainer.epochs import LEAST, rows_of, samples_of_epoch, without_repeat
 from codex_audit.proofs.trainer.runs import OTHER_SEED
 from codex_audit.proofs.trainer.trial import Broken, Measured, Seen, Skip, TrainerProof
 
@@ -30,9 +30,9 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     trace, other = trial.straight.trace, results[_OTHER]
     if not other.completed:
         return trial.unjudged("another seed", other)
-    again = _come_back(trial)
-    if again is not None:
-        stream, first, second = again
+    back = _come_back(trial)
+    if back is not None:
+        stream, first, second = back
         name = _STREAMS.get(stream, f"the {stream}")
         return Seen(
             good=False,
@@ -53,10 +53,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
             " the first"
         )
     measured: Measured = {"samples_of_an_epoch": length}
-    if not _repeats(rows, length):
+    again = _same_epochs(rows)
+    if again is None:
         words = f"the epoch after the first {length} samples has another order"
         return Seen(good=True, summary=f"{words}, and no generator comes back", measured=measured)
-    if not _drawn(rows[:length], other, shuffles=trial.straight.shuffles):
+    start, order = again
+    if not start and not _drawn(order, other, shuffles=trial.straight.shuffles):
         words = f"each epoch of {length} samples has an order of its own, which no seed changes"
         return Seen(good=True, summary=f"{words}; no generator comes back", measured=measured)
     return Seen(
@@ -88,8 +90,19 @@ def _come_back(trial: Trial) -> tuple[str, int, int] | None:
     return stream, first, place
 
 
-def _repeats(rows: Sequence[int], length: int) -> bool:
-    """Whether all that follows the first epoch is that again; some are added to fill a batch."""
+def _same_epochs(rows: Sequence[int]) -> tuple[int, Sequence[int]] | None:
+    """The first epoch that comes again: after how many samples it begins, and its order."""
+    start = 0
+    while start < len(rows):
+        length = without_repeat(rows[start:])
+        if length >= LEAST and _comes_again(rows[start:], length):
+            return start, rows[start : start + length]
+        start += length
+    return None
+
+
+def _comes_again(rows: Sequence[int], length: int) -> bool:
+    """Whether what follows the first epoch is that again; some are added to fill a batch."""
     for begin in range(length, min(2 * length, len(rows) - LEAST) + 1):
         count = min(length, len(rows) - begin)
         if list(rows[begin : begin + count]) == list(rows[:count]):

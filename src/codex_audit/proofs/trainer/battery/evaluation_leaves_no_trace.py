@@ -77,6 +77,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
             )
         if left or found is not None:
             step = found.step if found else None
+            if left and found is not None and MODE in found.components:
+                left = [*left, f"modes: {_FAULTS[MODE]}"]
             return Seen(
                 good=False,
                 summary=_told(left, step) if left else _parted(name, found, result, straight),

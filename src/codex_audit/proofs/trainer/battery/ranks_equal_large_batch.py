@@ -27,6 +27,10 @@ _HALF = 0.02
 _ASKEW = 0.02
 _BENT = 1e-2
 _BATCH_STATISTICS = "running_mean"
+_AT_RANDOM = (
+    "something is drawn at random for each step; give the factory a `dropout` that turns all of it"
+    " off, augmentation too"
+)
 _TWO, _CONTRARY, _ONE, _SMALL, _SMALL_ALONE = "two", "contrary", "one", "small", "small alone"
 
 
@@ -115,7 +119,9 @@ def _against_one(trial: Trial, results: Mapping[str, Result]) -> _Told:
     if not one.completed or not one.trace.steps:
         return _Told(why_not=f"the run of one process {one.ending}")
     a, b, c = two.trace.steps[0], two.peers[0].trace.steps[0], one.trace.steps[0]
-    why_not = _unlike(a, b, c) or _at_random(trial, two.trace)
+    why_not = _unlike(a, b, c)
+    if not why_not and accumulating.draws(two.trace):
+        why_not = _AT_RANDOM
     if why_not:
         return _Told(why_not=why_not)
     given = likeness(Vector(b.gradients, two.peers[0].trace.file), _given(two.trace, a))
@@ -146,12 +152,6 @@ def _unlike(a: Step, b: Step, c: Step) -> str:
     if sorted(a.indices + b.indices) != sorted(c.indices):
         return "one process has other samples in its first step than the two ranks together"
     return ""
-
-
-def _at_random(trial: Trial, trace: Trace) -> str:
-    if "dropout" in trial.subject.knobs or not accumulating.draws(trace):
-        return ""
-    return "something is drawn at random for each step; give the factory a `dropout` that stills it"
 
 
 def _given(trace: Trace, step: Step) -> Vector:
