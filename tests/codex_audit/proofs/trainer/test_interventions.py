@@ -65,14 +65,11 @@ def test_what_is_no_number_stays() -> None:
 def test_gradients_are_turned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.autograd, "backward", torch.autograd.backward)  # puts it back
     turn_gradients()
-    weight = torch.tensor([2.0, 3.0], requires_grad=True)
-    torch.autograd.backward(weight.sum() * 2)
-    assert weight.grad is not None
-    assert weight.grad.tolist() == [-2.0, -2.0]
-    weight.grad = None
-    torch.autograd.backward(weight, torch.tensor([1.0, 5.0]))
-    assert weight.grad is not None
-    assert weight.grad.tolist() == [-1.0, -5.0]
+    one, other = (torch.tensor([2.0, 3.0], requires_grad=True) for _ in range(2))
+    torch.autograd.backward(one.sum() * 2)
+    torch.autograd.backward(other, torch.tensor([1.0, 5.0]))
+    given = [each.grad.tolist() for each in (one, other) if each.grad is not None]
+    assert given == [[-2.0, -2.0], [-1.0, -5.0]]
 
 
 def test_dropout_is_seen_where_it_drops() -> None:
