@@ -6,7 +6,8 @@ A mutant is a class in a module of `tests/mutants/trainer` that sets
     NAMES: words that this proof's summary must contain, whatever their case;
     SOURCE: the bug report that it is taken from, or "made up".
 
-A good subject sets GOOD, in a word what it is; all that such a class says of a mutant is not
+A good subject sets GOOD, in a word what it is, and ALSO, the costly proofs that it is a neighbour
+to; all that such a class says of a mutant is not
 inherited. The class itself is the factory, its first docstring line the defect.
 
 `python tests/mutants/trainer_corpus.py docs/trainer-mutants.md` tries every subject and writes the
@@ -43,13 +44,17 @@ TIMEOUT = 3600.0
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A subject of the corpus; `caught_by` is empty for a good one."""
+    """A subject of the corpus; `caught_by` is empty for a good one.
+
+    `also`: costly proofs that a test tries on it too.
+    """
 
     factory: str
     title: str
     caught_by: str = ""
     names: tuple[str, ...] = ()
     source: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,7 +77,7 @@ def corpus() -> list[Entry]:
 def _entries(thing: type[Any], factory: str) -> list[Entry]:
     own = vars(thing)
     if "GOOD" in own:
-        return [Entry(factory, own["GOOD"])]
+        return [Entry(factory, own["GOOD"], also=own.get("ALSO", ()))]
     if "CAUGHT_BY" not in own:
         return []
     title = (inspect.getdoc(thing) or "").partition("\n")[0].rstrip(".")
@@ -105,7 +110,16 @@ def try_entry(where: Children, entry: Entry, proofs: Iterable[str] = ()) -> Trie
     return try_subject(where, entry.factory, chosen, steps=STEPS)
 
 
-COSTLY = frozenset({"crash_safe_save", "retention", "ranks", "no_growth", "no_network"})
+COSTLY = frozenset(
+    {
+        "crash_safe_save",
+        "retention",
+        "ranks",
+        "ranks_equal_large_batch",
+        "no_growth",
+        "no_network",
+    }
+)
 
 
 def proofs_for(entry: Entry, *, every: bool) -> list[str]:

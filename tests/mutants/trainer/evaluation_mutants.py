@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from mutants.trainer.good_styles import OwnOptimizer
@@ -111,3 +112,45 @@ class TakesTrainingBatches(Plain):
         if self.stream is not None:
             next(self.stream)
         return super().evaluate()
+
+
+class EvaluatesWithDropout(Plain):
+    """Evaluation does not call eval(); that it drew and counted is undone."""
+
+    CAUGHT_BY, NAMES = "evaluates_whole_model", ("dropout was active", "eval()")
+    SOURCE = "made up; PyTorch forums, again and again: model.eval() forgotten"
+
+    def evaluate(self):
+        drawn, seen = self.random_state(), self.model.seen.clone()
+        self.model.eval = lambda: None
+        loss = super().evaluate()
+        del self.model.eval
+        self.model.seen.copy_(seen)
+        self.restore_random_state(drawn)
+        return loss
+
+
+class AlwaysDrops(nn.Module):
+    """Drops in evaluation, too: `training` is not given, and is True."""
+
+    def forward(self, hidden):
+        return nn.functional.dropout(hidden, 0.1)
+
+
+class DropsAlways(Plain):
+    """A function for dropout that nobody tells of evaluation; what it drew is undone."""
+
+    CAUGHT_BY, NAMES = "evaluates_whole_model", ("dropout was active", "training=self.training")
+    SOURCE = "PyTorch forums: F.dropout is active in eval mode"
+
+    def make_model(self):
+        model = super().make_model()
+        if self.noisy:
+            model.body[3] = AlwaysDrops()
+        return model
+
+    def evaluate(self):
+        drawn = self.random_state()
+        loss = super().evaluate()
+        self.restore_random_state(drawn)
+        return loss

@@ -265,3 +265,19 @@ class AlwaysNormalises(Plain):
         norm = torch.stack([p.grad.norm() for p in self.trained()]).norm()
         for parameter in self.trained():
             parameter.grad.mul_(self.clip_norm / norm)
+
+
+class LooksWithGradients(Plain):
+    """After each step a loss is looked at with gradients on, and its gradient stays."""
+
+    CAUGHT_BY, NAMES = "accumulation_equals_large_batch", ("beside those", "gradient")
+    SOURCE = "made up; a callback that measures the gradient's norm on held-out data"
+
+    def before_window(self):
+        self.model.train()
+
+    def update(self):
+        super().update()
+        self.optimizer.zero_grad(set_to_none=True)
+        tokens, labels = next(iter(self.held_out()))
+        self.loss_of(self.model, tokens, labels, None).backward()

@@ -208,9 +208,17 @@ class Plain:
         )
 
     def weigh(self, loss, labels, window):
-        """A micro-batch's part of the mean over the window's tokens."""
+        """A micro-batch's part of the mean over the tokens of all ranks' windows."""
         del labels
-        return loss / sum(int((labels != IGNORED).sum()) for _, labels, _ in window)
+        return loss / self.mean_of_ranks(sum(int((each != IGNORED).sum()) for _, each, _ in window))
+
+    def mean_of_ranks(self, count):
+        """By which each rank divides, as torch takes the mean of the ranks' gradients."""
+        if self.ranks == 1:
+            return count
+        total = torch.tensor(float(count))
+        distributed.all_reduce(total)
+        return total.item() / self.ranks
 
     def before_window(self):
         self.model.train()

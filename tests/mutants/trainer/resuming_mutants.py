@@ -217,3 +217,21 @@ class IgnoresSeed(Plain):
     def __init__(self, seed, device, directory, **knobs):
         del seed
         super().__init__(42, device, directory, **knobs)
+
+
+class SkipsInEachEpoch(Plain):
+    """What is skipped as training goes on is skipped at each later epoch's beginning, too."""
+
+    CAUGHT_BY, NAMES = "resume_bit_exact", ("beginning of the next epoch", "must not be skipped")
+    SOURCE = "made up; accelerate's skip_first_batches, whose loader is kept"
+
+    skipped = 0
+
+    def restore(self, state):
+        super().restore(state)
+        self.skipped = self.position
+
+    def plan(self, epoch):
+        micros = super().plan(epoch)
+        self.position = self.position or self.skipped % len(micros)
+        return micros

@@ -146,12 +146,7 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
         if not steps and not _begin_alike(a, b):
             return Skip("the weights already differ before the first step of both divisions")
         if len(a.micros) > k:
-            words = (
-                f"step {a.number}: {len(a.micros)} backward passes go into one step of {k}: the"
-                " last window of an epoch makes no step, and is dropped or mixed into the next;"
-                " step at the epoch's end too"
-            )
-            return Compared(steps, short, apart, Wrong(words, a.number, short=True))
+            return Compared(steps, short, apart, _too_many(trial, a, one, k))
         if not _same_samples(a, b):
             if steps and _dropped(a, one, steps):
                 words = (
@@ -167,6 +162,8 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
                 " asked for: a step too early, or `accumulate` is ignored"
             )
             return Compared(steps, short, apart, Wrong(words, a.number))
+        if len(a.micros) < k and (a.indices is None or b.indices is None):
+            break  # an epoch may be counted in batches, and hold other samples in larger ones
         found = likeness(Vector(a.gradients, many.file), Vector(b.gradients, one.file))
         if found is None:
             return Skip("the gradients were not kept or are not finite")
@@ -180,6 +177,25 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
         steps += 1
         short += len(a.micros) < k
     return Compared(steps, short, apart)
+
+
+def _too_many(trial: Trial, a: Step, one: Trace, k: int) -> Wrong:
+    """A step with more backward passes than it has micro-batches."""
+    words = f"step {a.number}: {len(a.micros)} backward passes go into one step of {k}"
+    rows, whole = _rows(trial), len(one.steps[0].indices or ())
+    if rows and whole and a.number * whole <= rows:
+        return Wrong(
+            f"{words}, inside an epoch: a pass beside those of its micro-batches, such as a look at"
+            " a loss with gradients on, leaves its gradient there; clear what it leaves, or take"
+            " it under no_grad",
+            a.number,
+        )
+    return Wrong(
+        f"{words}: the last window of an epoch makes no step, and is dropped or mixed into the"
+        " next; step at the epoch's end too",
+        a.number,
+        short=True,
+    )
 
 
 def _dropped(a: Step, one: Trace, place: int) -> bool:
@@ -276,8 +292,8 @@ def _judge_step(
             f"the gradients differ by {max(abs(found.ratio - 1), found.apart):.1g}, which reduced"
             " precision would do as well; give the factory a `precision`"
         )
-    blind = "dropout" not in trial.subject.knobs or not _losses_agree(a, b)
-    if not known or (blind and _draws(many)):
+    blind = "dropout" not in trial.subject.knobs or not (_losses_agree(a, b) or _drew_alike(a, b))
+    if not known or (blind and draws(many)):
         return Skip(
             "what the model is given is drawn at random for each micro-batch, so that the two"
             " cannot be compared; give the factory a `dropout` that turns all of it off"
@@ -313,6 +329,11 @@ def _losses_agree(a: Step, b: Step) -> bool:
     return abs(one - other) <= 1e-4 * abs(other)
 
 
+def _drew_alike(a: Step, b: Step) -> bool:
+    """Whether as many numbers were drawn: then for each sample, and not for each micro-batch."""
+    return a.before.rng == b.before.rng and a.after.rng == b.after.rng
+
+
 def _uneven(found: Likeness, a: Step, b: Step) -> str:
     sums = _sums(a, b)
     words = f"the gradient is another ({found.apart:.2g} of its length, {found.ratio:.4g} times)"
@@ -335,7 +356,7 @@ def _uneven(found: Likeness, a: Step, b: Step) -> str:
     )
 
 
-def _draws(trace: Trace) -> bool:
+def draws(trace: Trace) -> bool:
     """Whether a global generator moves from step to step though dropout is still.
 
     Only until a sample comes again: with each epoch a `DataLoader` draws a seed for its workers,

@@ -221,6 +221,11 @@ def _moved_cause(pair: Pair, place: int, lengths: list[int], due: int, found: in
         )
     if due - found == lengths[max(0, pair.skip + place - 1)]:
         return f"the last batch is repeated {when}; count it as consumed before saving"
+    if pair.resumed and place and epoch and (pair.skip + place) % epoch == 0 and found > due:
+        return (
+            f"{found - due} samples are skipped at the beginning of the next epoch, as they were"
+            " when training went on: what is skipped once after loading must not be skipped again"
+        )
     if found > due:
         return (
             f"{found - due} samples of the data are skipped {when}: the position saved is ahead of"

@@ -161,6 +161,7 @@ class Executor:
             directory=str(directory),
             optimizers=report.get("optimizers", 1),
             follows=report.get("follows", False),
+            shuffles=report.get("shuffles", False),
             looks=report.get("looks", 0),
             printed=self._children.printed(name),
         )

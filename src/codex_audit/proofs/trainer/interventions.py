@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import MutableMapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +15,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _WORSE = 100.0
 _DROPS = (
@@ -41,6 +43,43 @@ def still_dropout() -> None:
         return result
 
     functional.scaled_dot_product_attention = attend
+
+
+@contextmanager
+def dropouts_seen() -> Iterator[list[str]]:
+    """Which functions of torch drop something meanwhile, each time that one does."""
+    seen: list[str] = []
+    attend, name = functional.scaled_dot_product_attention, "scaled_dot_product_attention"
+    originals = {drop: getattr(functional, drop) for drop in _DROPS}
+
+    def attending(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if kwargs.get("dropout_p", args[1] if len(args) > 1 else 0.0):  # after the mask
+            seen.append(name)
+        return attend(query, key, value, *args, **kwargs)
+
+    for drop, original in originals.items():
+        setattr(functional, drop, _telling(original, drop, seen))
+    functional.scaled_dot_product_attention = attending
+    try:
+        yield seen
+    finally:
+        for drop, original in originals.items():
+            setattr(functional, drop, original)
+        functional.scaled_dot_product_attention = attend
+
+
+def _telling(function: Callable[..., Any], name: str, seen: list[str]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        if given.arguments["training"] and given.arguments["p"]:
+            seen.append(name)
+        return function(*args, **kwargs)
+
+    return called
 
 
 def _without(function: Callable[..., Any], name: str, value: float) -> Callable[..., Any]:
@@ -86,6 +125,21 @@ def _changed(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return whole
 
     return tree_map(changed, output)
+
+
+def turn_gradients() -> None:
+    """Let every backward pass give its gradients with the other sign."""
+    original = torch.autograd.backward
+
+    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+        given = kwargs.pop("grad_tensors", None) if not args else args[0]
+        weights = [given] if isinstance(given, Tensor) else given or [None] * len(several)
+        pairs = zip(several, weights, strict=True)
+        turned = [-(torch.ones_like(t) if w is None else w) for t, w in pairs]
+        return original(several, turned, *args[1:], **kwargs)
+
+    torch.autograd.backward = backward
 
 
 def own_gradients(tensors: Any, weights: Any, parameters: list[Tensor]) -> list[Tensor | None]:

@@ -58,7 +58,6 @@ class Recorder:
         self._bits = BitsFile(path.with_suffix(".bits"))
         self._named = Named()
         self._stepped: WeakSet[Optimizer] = WeakSet()
-        self._depth = 0
         self._passes = Passes()
         self._turns = Turns(self._named, self._bits, seen=not faults.count_at)
         self._own_loss: float | None = None
@@ -66,11 +65,12 @@ class Recorder:
         self._before: State | None = None
         self._began = False
         self.scaler: tuple[float, int] | None = None
-        self._calls, self._calls_of_step = 0, 1
+        self._depth, self._calls, self._calls_of_step = 0, 0, 1
         self._names: Names | None = None
         self._last: tuple[Micro, ...] = ()
         self._last_before = State()
         self._deliveries = Deliveries()
+        self.sampling = Sampling(self._deliveries, faults)
         self._whole: int | None = None
         self._stepwise = self._backing = self._due = self._poisoned = False
 
@@ -83,7 +83,7 @@ class Recorder:
         self._watch_modules()
         self._watch_backward()
         watch_steps(self._named.add, self._step)
-        Sampling(self._deliveries, self._faults).install()
+        self.sampling.install()
         self._watch_scaler()
         watch_plateaus(self._follow)
 
@@ -347,7 +347,7 @@ class Recorder:
         """The micro-batches of a step that ends, each with the samples that were its own."""
         told = zip(self._micros, self._deliveries.end_of_step(), strict=True)
         self._micros, self._before = [], None
-        return tuple(msgspec.structs.replace(micro, indices=own) for micro, own in told)
+        return tuple(msgspec.structs.replace(micro, **own) for micro, own in told)
 
     def _counted(self, step: Step) -> Step:
         """The step with what is alive in the process, where that is asked for."""

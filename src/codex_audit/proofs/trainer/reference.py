@@ -130,7 +130,7 @@ class ReferenceSubject:
             model = nn.parallel.DistributedDataParallel(model)
             seeding.seed_everything(seed + rank)  # no two ranks drop or augment alike
         loader = ResumableLoader(
-            Sequences(device, augment=True),
+            Sequences(device, augment=settings.dropout),
             settings.batch_size,
             seed=seed,
             workers=settings.workers,

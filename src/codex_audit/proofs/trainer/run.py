@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -50,13 +51,20 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     factory = resolve(name)
     slow = slow_modules(known, root) if time.monotonic() - started > _LONG else []
     # The factory's module has imported its torch by now, whichever that is.
-    from codex_audit.proofs.trainer import adapters, digests, recorder  # noqa: PLC0415
+    from codex_audit.proofs.trainer import (  # noqa: PLC0415
+        adapters,
+        digests,
+        interventions,
+        recorder,
+    )
     from codex_audit.proofs.trainer.adapters.choosing import make_driver  # noqa: PLC0415
     from codex_audit.proofs.trainer.checkpoint_files import files_in  # noqa: PLC0415
     from codex_audit.proofs.trainer.reading import Reads  # noqa: PLC0415
 
     del adapters
     source = Path(spec["source"]) if spec.get("source") else None
+    if run.faults.contrary and os.environ.get("RANK", "0") != "0":
+        interventions.turn_gradients()
     watch = recorder.Recorder(Path(spec["trace"]), run.faults)
     watch.install()
     session = Session(run, Path(spec["directory"]), source, watch)
@@ -89,6 +97,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
         told["order"] = {str(step): [int(row) for row in rows] for step, rows in order.items()}
     told["optimizers"] = watch.optimizers
     told["follows"], told["looks"] = watch.follows, watch.looks
+    told["shuffles"] = watch.sampling.shuffles
     told["final"] = msgspec.to_builtins(watch.state())
     session.finish_save()
     so_far()

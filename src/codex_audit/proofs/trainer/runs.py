@@ -20,6 +20,7 @@ class Faults(msgspec.Struct, frozen=True):
         kill_at: (steps, micro-batches): the process ends by SIGKILL after so many of its own
             optimizer steps and so many backward passes beyond them.
         poison_at: the optimizer step of this process whose forward passes give NaN, once.
+        contrary: the gradients of every rank but the first are taken with the other sign.
         poison_passes: so many of that step's passes, from its first; all of them if not told.
         count_at: steps after which what is alive in the process is counted. Nothing else is then
             seen of states, so that nothing grows but the subject.
@@ -37,6 +38,7 @@ class Faults(msgspec.Struct, frozen=True):
     count_at: tuple[int, ...] = ()
     still: bool = False
     own_gradients: bool = False
+    contrary: bool = False
     repeat_batch: bool = False
     recur: int = 0
     worsen_from: int | None = None
@@ -145,13 +147,15 @@ class Save(msgspec.Struct, frozen=True):
 class Evaluation(msgspec.Struct, frozen=True):
     """The subject right before and right after it evaluated, and the loss that it told of.
 
-    `touched` is a parameter whose gradient is another afterwards, if there is one.
+    `touched` is a parameter whose gradient is another afterwards, if there is one; `drops` counts
+    how often dropout dropped something.
     """
 
     before: State
     after: State
     loss: float | None = None
     touched: str = ""
+    drops: int = 0
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +177,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         peers: of a distributed run, the results of the other ranks.
         optimizers: how many made steps.
         follows: whether a schedule was stepped by what was measured (ReduceLROnPlateau).
+        shuffles: whether a sampler said that it draws its order at random.
         looks: passes of which no loss was made, such as those of evaluations.
         printed: the end of what it printed.
     """
@@ -192,6 +197,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[Result, ...] = ()
     optimizers: int = 1
     follows: bool = False
+    shuffles: bool = False
     looks: int = 0
     printed: str = ""
 

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import dataloader
+from torch.utils.data import DistributedSampler, RandomSampler, SubsetRandomSampler, dataloader
 
 from codex_audit.proofs.trainer.digests import digest, tensors_in
 
@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.runs import Faults
 
 
+_DEEP = 4  # samplers within each other, as libraries wrap them
+
+
 class Sampling:
-    """Watches every DataLoader of this process from `install` on, and tells `deliveries`."""
+    """Watches every DataLoader of this process from `install` on, and tells `deliveries`.
+
+    `shuffles`: whether a sampler that is trained by says that it draws its order at random.
+    """
 
     def __init__(self, deliveries: Deliveries, faults: Faults) -> None:
         self._deliveries = deliveries
         self._faults = faults
+        self.shuffles = False
         self._repeated: dict[int, tuple[Any, Any, Any]] = {}
         self._recurring: dict[tuple[int, bool], tuple[Any, deque[Any]]] = {}
 
@@ -32,6 +39,8 @@ class Sampling:
 
         def indexed(loader: Any) -> Any:
             index = next_index(loader)  # type: ignore[no-untyped-call]
+            if torch.is_grad_enabled():
+                self.shuffles = self.shuffles or _draws(loader._index_sampler)  # noqa: SLF001 - as above
             if self._faults.recur:
                 index = self._again(loader, index)
             loader.__dict__.setdefault("_codex_audit_sent", deque()).append(index)
@@ -65,6 +74,17 @@ class Sampling:
     def _deliver(self, batch: Any, index: Any) -> None:
         tensors = tensors_in(batch)
         self._deliveries.add(tensors, [digest(tensor) for tensor in tensors], _rows_of(index))
+
+
+def _draws(sampler: Any) -> bool:
+    """Whether a sampler, or the one that it takes its samples from, draws their order."""
+    for _ in range(_DEEP):
+        if isinstance(sampler, RandomSampler | SubsetRandomSampler):
+            return True
+        if isinstance(sampler, DistributedSampler):
+            return sampler.shuffle
+        sampler = getattr(sampler, "sampler", getattr(sampler, "batch_sampler", None))
+    return False
 
 
 def _rows_of(index: Any) -> tuple[int, ...] | None:

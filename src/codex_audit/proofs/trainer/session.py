@@ -162,14 +162,18 @@ class Session:
     @contextmanager
     def evaluating(self) -> Iterator[Callable[[float], None]]:
         """Around an evaluation that is asked for; what it yields may be told the loss."""
+        # It needs torch, which the factory's module is to import first.
+        from codex_audit.proofs.trainer.interventions import dropouts_seen  # noqa: PLC0415
+
         watch = self.recorder
         before, gradients = watch.state(), watch.gradients()
         told: list[float] = []
-        yield told.append
+        with dropouts_seen() as drops:
+            yield told.append
         after, others = watch.state(), watch.gradients()
         changed = (name for name in others | gradients if others.get(name) != gradients.get(name))
         loss = told[-1] if told else None
-        self.evaluations.append(Evaluation(before, after, loss, next(changed, "")))
+        self.evaluations.append(Evaluation(before, after, loss, next(changed, ""), len(drops)))
 
     def _told(self, path: Path) -> Path:
         return Path(os.path.relpath(path)) if self.run.relative else path

@@ -26,6 +26,7 @@ class Micro(msgspec.Struct, frozen=True):
         indices: places in the data set of what the model was given, from a DataLoader's sampler.
         own_loss: the loss that the model itself returned (HF convention), before any scaling.
         poisoned: whether what the model gave was made NaN.
+        delivered: digests of the tensors as a DataLoader gave them, where the pass had them whole.
     """
 
     loss: float
@@ -33,6 +34,7 @@ class Micro(msgspec.Struct, frozen=True):
     indices: tuple[int, ...] | None = None
     own_loss: float | None = None
     poisoned: bool = False
+    delivered: tuple[str, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True):

@@ -61,6 +61,8 @@ def test_the_trainer_itself_passes(where: Children) -> None:
         ("loses_moments", "state_restored", "exp_avg"),
         ("loses_average", "extra_restored", "Average.average"),
         ("loses_position", "data_order_continues", "position in the data"),
+        ("prefers_the_worst", "retention", "best"),
+        ("repeats_its_order", "epochs_differ", "same order"),
     ],
 )
 def test_a_trainer_that_loses_something_is_refuted(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LIBRARY = "transformers"
 _KNOBS = ("accumulate", "batch_size", "clip_norm", "keep", "precision", "save_every")
 _NEVER = 10**9
+_LOSSES = ("loss", "eval_loss")
 # Where a proof's evidence may lie, in the order of looking: what the subject's own class overrides.
 _CITED = {
     "train": ("compute_loss", "training_step", "get_train_dataloader", "create_optimizer", "train"),
@@ -254,6 +255,8 @@ def _tell(arguments: Any, session: Session) -> None:
     if "precision" in knobs:
         told |= _precision(str(knobs["precision"]), run.device)
     told |= _strategies(session)
+    if arguments.metric_for_best_model in _LOSSES:  # then what is better is the subject's to say
+        told.pop("greater_is_better", None)
     known = {field.name for field in dataclasses.fields(arguments)}
     # Until 4.41 it had the longer name, and for a while both.
     every = "eval_strategy" if "eval_strategy" in known else "evaluation_strategy"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trace import State, Step, Trace
     from codex_audit.proofs.trainer.trial import Trial
 
-_ASKED_AT = (2, 3, 5)
+ASKED_AT = (2, 3, 5)
 _OFTEN = 1
 _AGAIN = "again"
 _SHOWN = 3
@@ -40,7 +40,7 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     """The run with evaluations asked for, and with its own at each step."""
     found = {_AGAIN: trial.run(number=2)}
     if "evaluate" in trial.subject.abilities:
-        at = tuple(step for step in _ASKED_AT if step < trial.steps)
+        at = tuple(step for step in ASKED_AT if step < trial.steps)
         found["asked"] = trial.run(evaluate_at=at)
     if "evaluate_every" in trial.subject.knobs:
         found["often"] = trial.run().with_knobs(evaluate_every=_OFTEN)
@@ -77,6 +77,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
             )
         if left or found is not None:
             step = found.step if found else None
+            if left and found is not None and MODE in found.components:
+                left = [*left, f"modes: {_FAULTS[MODE]}"]
             return Seen(
                 good=False,
                 summary=_told(left, step) if left else _parted(name, found, result, straight),

@@ -20,6 +20,8 @@ _STEPS = 3
 _NO_CLIP = 1e6
 _EQUAL = 1e-3  # also in half precision, where a gradient is taken twice through one graph
 _MOST = 256
+_EXACT = 1e-4
+_FEW = 16  # ranks or micro-batches
 
 
 def runs(trial: Trial) -> dict[str, Run] | Skip:
@@ -42,7 +44,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         why = f": the run {result.ending}" if result.failure else ""
         return Skip(f"the gradient could not be taken apart from the trainer{why}")
     free = "clip_norm" in trial.subject.knobs
-    ratio = 1.0
+    ratio, free = 1.0, free and not _divided_by_counts(trace, steps)
     for place, step in enumerate(steps):
         wrong = _loss_wrong(step) or _gradients_wrong(trace, steps[: place + 1], free=free)
         found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
@@ -53,11 +55,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
                 summary=f"step {step.number}: {wrong}",
                 measured={"first_bad_step": step.number, "ratio": round(ratio, 6)},
             )
+    how = "clipped" if free or "clip_norm" not in trial.subject.knobs else "a sum, made a mean"
     return Seen(
         good=True,
         summary=(
             f"in {len(steps)} steps the optimizer was given the gradient of the loss"
-            + (f" (a multiple of {ratio:.4g}: clipped)" if ratio < 1 - _EQUAL else "")
+            + (f" (a multiple of {ratio:.4g}: {how})" if ratio < 1 - _EQUAL else "")
         ),
         measured={"steps_compared": len(steps), "ratio": round(ratio, 6)},
     )
@@ -143,6 +146,25 @@ def _gradient_wrong(
         f" ({found.apart:.0%} of it is something else): look at what changes gradients between"
         " backward and step"
     )
+
+
+def _divided_by_counts(trace: Trace, steps: list[Step]) -> bool:
+    """Whether the gradient of a sum is made that of a mean when tokens or samples are counted.
+
+    A count differs from step to step, or is that of the samples, or none of the small numbers by
+    which one divides once too often.
+    """
+    counts = []
+    for step in steps:
+        found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
+        if found is None or found.apart > _EQUAL or not 0 < found.ratio <= 1 + _EXACT:
+            return False
+        count = round(1 / found.ratio)
+        if abs(1 / found.ratio - count) > _EXACT * count:
+            return False
+        counts.append(count)
+    samples = [len(step.indices or ()) for step in steps]
+    return len(set(counts)) > 1 or counts == samples or min(counts) > _FEW
 
 
 def _multiple(ratio: float) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.proofs.trainer import resuming
+from codex_audit.proofs.trainer import parting, resuming, shares
 from codex_audit.proofs.trainer.bisect import Divergence, as_details, diverge
 from codex_audit.proofs.trainer.bits import difference
 from codex_audit.proofs.trainer.pairs import GRADIENT, PARAMETER, RNG, UPDATE, Pair
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import Tensors, Trace
+    from codex_audit.proofs.trainer.trace import Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 _POINT, _PAST = 5, 3
@@ -186,8 +186,8 @@ def _parted(
     found = []
     for number, (one, other) in enumerate(pairs):
         a, b = one.trace, other.trace
-        if number:  # buffers are the first rank's: the others get them at the first forward pass
-            a, b = _without_buffers(a), _without_buffers(b)
+        if number:  # what the others keep of these the first one gives them, or nobody ever uses
+            a, b = _without_own(a), _without_own(b)
         pair = Pair(a, b, skip=point, resumed=True, streams=trial.streams)
         divergence = diverge(pair)
         if divergence is not None:
@@ -201,54 +201,36 @@ def _agree(ranks: tuple[Result, ...]) -> str:
     one, other = ranks[0].trace, ranks[1].trace
     if not one.steps or len(one.steps) != len(other.steps):
         return f"rank 0 made {len(one.steps)} steps and rank 1 {len(other.steps)}"
-    for a, b in zip(one.steps, other.steps, strict=True):
-        found = difference(
-            _whole(a.after.parameters), one.file, _whole(b.after.parameters), other.file
-        )
-        if found is None:
-            continue
-        start = difference(
-            _whole(a.before.parameters), one.file, _whole(b.before.parameters), other.file
-        )
-        cause = (
-            "they began with other weights; broadcast those of rank 0 first"
-            if start is not None and a.number == 1
-            else "gradients are not averaged over ranks; wrap the model in "
-            "DistributedDataParallel, and call it and not the module inside"
-        )
-        return (
-            f"after step {a.number} rank 0 and rank 1 differ in parameter `{found.name}` "
-            f"({found.note}): {cause}"
-        )
-    rows = [step.indices for step in one.steps]
-    contents = [tuple(micro.content for micro in step.micros) for step in one.steps]
-    if (None not in rows and rows == [step.indices for step in other.steps]) or (
-        all(all(each) for each in contents)
-        and contents == [tuple(micro.content for micro in step.micros) for step in other.steps]
-    ):
+    problem = parting.parted(one, other)
+    if problem:
+        return problem
+    if shares.same_samples(one, other):
         return (
             "both ranks train on the same batches, so two do the work of one; give each its own "
             "part of the data (DistributedSampler, with `set_epoch`)"
         )
+    both = shares.overlap(one, other)
+    if both is not None:
+        return (
+            f"in their first epoch both ranks train on {both[0]} of the {both[1]} samples that each"
+            " has, and on others none does: their shares are of two orders; give the sampler of"
+            " each rank the same seed"
+        )
     return ""
 
 
-def _without_buffers(trace: Trace) -> Trace:
+def _without_own(trace: Trace) -> Trace:
+    """Without buffers and the subject's own state, such as an average of the weights."""
     replace = msgspec.structs.replace
     steps = (
         replace(
             step,
-            before=replace(step.before, buffers={}),
-            after=replace(step.after, buffers={}),
+            before=replace(step.before, buffers={}, extra={}),
+            after=replace(step.after, buffers={}, extra={}),
         )
         for step in trace.steps
     )
     return replace(trace, steps=tuple(steps))
-
-
-def _whole(tensors: Tensors) -> Tensors:
-    """Those that are no rank's part of something larger."""
-    return {name: bits for name, bits in tensors.items() if not bits.shard}
 
 
 def _alone(alone: Result, two: Result, point: int) -> str:
