@@ -143,18 +143,36 @@ def _value_facts(
             yield from shell_lines(value, line, fixed=True)
 
 
+# A line that is a comment, or a comma that nothing follows.
+_LENIENT = re.compile(r"^[ \t]*(?://|#).*$|,(?=\s*[}\]])", re.MULTILINE)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        # Twice: a comment may stand between a comma and the bracket after it.
+        plain = _LENIENT.sub("", _LENIENT.sub("", text))
+        if plain == text:
+            raise
+        return json.loads(plain)
+
+
+def jsonnet_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
+    """Facts of a Jsonnet file that is no more than JSON with comments; of others none."""
+    return json_facts(source)[0], None
+
+
 def json_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
-    """Facts of a JSON file; comments and trailing commas, which some tools allow, are a problem."""
+    """Facts of a JSON file; some tools allow lines of comments and trailing commas."""
     if not source.strip():
         return [], None
     try:
         text = source.decode("utf-8-sig")
-        data = json.loads(text)
+        data = _json(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, json.JSONDecodeError) and re.search(
-            rb"^[ \t]*//|,\s*[}\]]", source, re.MULTILINE
-        ):
-            return [], None  # JSON with comments: not this parser's language, and not broken
+        if isinstance(error, json.JSONDecodeError) and _LENIENT.search(text):
+            return [], None  # more than such lines: not this parser's language, and not broken
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         return [], Problem(line, f"JSON: {error}")
     if not isinstance(data, dict):

@@ -13,6 +13,7 @@ from codex_audit.tree.config_facts import (
     CONFIG_LIMIT,
     ini_facts,
     json_facts,
+    jsonnet_facts,
     toml_facts,
     yaml_facts,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Reader = Callable[[bytes], tuple[list[Fact], Problem | None]]
 _CONFIG: dict[str, Reader] = {
     ".yaml": yaml_facts, ".yml": yaml_facts, ".toml": toml_facts, ".json": json_facts,
+    ".jsonnet": jsonnet_facts,
     ".ini": ini_facts, ".cfg": ini_facts,
 }  # fmt: skip
 _INI_NAMES = frozenset({".coveragerc", ".flake8", ".pylintrc", "mypy.ini"})

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_audit.tree.config_facts import ini_facts, json_facts, shell_lines, toml_facts, yaml_facts
+from codex_audit.tree.config_facts import (
+    ini_facts,
+    json_facts,
+    jsonnet_facts,
+    shell_lines,
+    toml_facts,
+    yaml_facts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +101,10 @@ def test_what_does_not_parse_is_a_problem(
 
 def test_templates_and_json_with_comments_are_no_problem() -> None:
     assert yaml_facts(b"{% if x %}\na: [1\n{% endif %}\n")[1] is None
-    assert json_facts(b'{\n  // why\n  "a": 1\n}\n') == ([], None)
+    facts, problem = json_facts(b'{\n  // why\n  "a": 1,\n  # and\n}\n')
+    assert [(fact.name, fact.line, fact.value) for fact in facts] == [("a", 3, "1")]
+    assert problem is None
+    assert json_facts(b'{\n  // why\n  "a": one\n}\n') == ([], None)
 
 
 def test_shell_lines_join_continuations_and_skip_comments() -> None:
@@ -110,3 +120,10 @@ def test_a_launch_command_keeps_the_options_at_its_end() -> None:
     assert launch.value.endswith("--option_39 39")
     (longest,) = shell_lines("python train.py " + "--x 1 " * 10_000 + "\n", 1)
     assert len(longest.value) == 4000
+
+
+def test_jsonnet_is_read_where_it_is_json_with_comments() -> None:
+    facts, problem = jsonnet_facts(b'// why\n{\n  "a": {"b": true,},\n}\n')
+    assert [(fact.name, fact.line) for fact in facts if not fact.tags] == [("a.b", 3)]
+    assert problem is None
+    assert jsonnet_facts(b'local a = 1;\n{"b": a}\n') == ([], None)
