@@ -208,7 +208,9 @@ class _Evaluation:
         if not rule.met and rule.unless:
             hits = self._matcher.first(rule.shown)
             return self._criterion(name, rule, Answer.MET, hits), hits
-        hits = self._matcher.first(rule.met)
+        hits = self._matcher.first(
+            rule.met, entrances_first=self._catalog.capabilities[capability_id].entrances_first
+        )
         provided = self._frameworks.provides(key)
         if hits or provided.hits:
             # Own code says more than a framework's name does.

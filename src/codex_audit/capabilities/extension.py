@@ -61,7 +61,7 @@ def _extended(
         declared[file.id] = file
         capabilities[file.id] = CapabilityRule(
             id=file.id, title=file.title, why=file.why, criteria={},
-            subject=file.subject, stubs=file.stubs,
+            subject=file.subject, stubs=file.stubs, entrances_first=file.entrances_first,
         )  # fmt: skip
     added: dict[str, str] = {}
     for file in files:
@@ -92,7 +92,7 @@ def _with_criteria(
             f"missing key, and no capability {file.id!r} is there to add criteria to",
             "give the new capability a title, or correct `id`",
         )
-    for key in ("subject", "stubs"):
+    for key in ("subject", "stubs", "entrances_first"):
         if not file.title and getattr(file, key):
             raise file.wrong(
                 key,

@@ -22,6 +22,15 @@ _SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-
 _CONVERTS = re.compile(
     r"(?i)(^|/)[^/]*(convert|conversion|export|apply_delta|make_delta|migrat)[^/]*\.(py|sh)$"
 )
+# Where a reader who asks about a run begins, and where last.
+_STARTS_A_RUN = re.compile(
+    r"(?i)(^|/)(train|trainer|main|run_train|pretrain|finetune)\.(py|sh|ya?ml)$"
+)
+_USES_A_MODEL = re.compile(
+    r"(?i)(^|/)([\w-]+[_-])?(evals?|evaluate|evaluation|evaluators?|infer|inference|generate|generation"
+    r"|serve|serving|predict|prediction|demo|sampling|benchmarks?|viewer\w*|visuali[sz]\w*)"
+    r"([_-][\w-]+)?(/|\.(py|sh|ipynb|ya?ml)$)"
+)
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -82,17 +91,20 @@ class Matcher:
         self._criterion_met = criterion_met
         self._seen: dict[int, tuple[Signal, list[Hit]]] = {}
 
-    def first(self, signals: Iterable[Signal]) -> list[Hit]:
+    def first(self, signals: Iterable[Signal], *, entrances_first: bool = False) -> list[Hit]:
         """The places of all signals, best first.
 
         Core code before scripts before the rest, what is current before what calls itself old
-        or converts, then in the signals' order, the files first in which most is found.
+        or converts, then in the signals' order, the files first in which most is found. With
+        `entrances_first`, files that start a run come before others of the same signal, and those
+        that only use a trained model after them.
         """
         ranked = []
         for order, signal in enumerate(signals):
             for hit in self.hits(signal):
                 role, aside, found, depth = self._findings.rank(hit.path)
-                ranked.append((role, aside, order, found, depth, hit.path, hit.line, hit))
+                near = _distance(hit.path) if entrances_first else 0
+                ranked.append((role, aside, order, near, found, depth, hit.path, hit.line, hit))
         ranked.sort(key=lambda item: item[:-1])
         return list(dict.fromkeys(item[-1] for item in ranked))
 
@@ -155,6 +167,12 @@ def _rank(file: Found) -> tuple[int, bool, int, int]:
     found = -(len(file.hits) + 1).bit_length()
     aside = bool(_SUPERSEDED.search(file.path) or _CONVERTS.search(file.path))
     return RANK.get(role, len(RANK)), aside, found, depth
+
+
+def _distance(path: str) -> int:
+    if _STARTS_A_RUN.search(path):
+        return 0
+    return 2 if _USES_A_MODEL.search(path) else 1
 
 
 def _everywhere(_hit: Hit) -> object:

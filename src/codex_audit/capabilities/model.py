@@ -144,7 +144,11 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class CapabilityRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One capability file. `stubs`: expression of the names of stubs that show the intent."""
+    """One capability file. `stubs`: expression of the names of stubs that show the intent.
+
+    `entrances_first`: its lines are cited where runs are started before others, and where a trained
+    model is only used after them.
+    """
 
     id: str
     title: str
@@ -152,6 +156,7 @@ class CapabilityRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     criteria: dict[str, CriterionRule]
     subject: str = ""
     stubs: str = ""
+    entrances_first: bool = False
 
 
 class SubjectRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

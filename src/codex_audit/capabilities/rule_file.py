@@ -37,6 +37,7 @@ class RuleFile(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     subject: str
     stubs: str
+    entrances_first: bool
     criteria: dict[str, CriterionRule]
 
     def wrong(self, key: str, what: str, remedy: str) -> CatalogError:
@@ -57,6 +58,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     why: str = ""
     subject: str = ""
     stubs: str = ""
+    entrances_first: bool = False
 
 
 def wrong(source: str, key: str, what: str, remedy: str) -> CatalogError:
@@ -96,6 +98,7 @@ def _read(source: str, text: str) -> RuleFile:
         why=head.why,
         subject=head.subject,
         stubs=head.stubs,
+        entrances_first=head.entrances_first,
         criteria=criteria,
     )
     _check_head(file)

@@ -19,6 +19,7 @@ from codex_audit.tree.config_facts import (
 )
 from codex_audit.tree.docker_facts import apptainer_facts, docker_facts
 from codex_audit.tree.facts import Fact, FileFacts, Problem
+from codex_audit.tree.gin_facts import gin_facts
 from codex_audit.tree.notebook_facts import notebook_facts
 from codex_audit.tree.python_facts import python_facts
 from codex_audit.tree.reading import plain_utf8
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Reader = Callable[[bytes], tuple[list[Fact], Problem | None]]
 _CONFIG: dict[str, Reader] = {
     ".yaml": yaml_facts, ".yml": yaml_facts, ".toml": toml_facts, ".json": json_facts,
-    ".jsonnet": jsonnet_facts,
+    ".jsonnet": jsonnet_facts, ".gin": gin_facts,
     ".ini": ini_facts, ".cfg": ini_facts,
 }  # fmt: skip
 _INI_NAMES = frozenset({".coveragerc", ".flake8", ".pylintrc", "mypy.ini"})

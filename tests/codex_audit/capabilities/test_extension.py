@@ -141,6 +141,7 @@ def test_added_capabilities_do_not_depend_on_the_order_of_files(make_tree: Make)
         ({"a.toml": ADDING.replace("tokenization", "tokenisation")}, "a.toml", ["a.toml: title: missing key", "'tokenisation'"]),
         ({"a.toml": 'subject = "model"\n' + ADDING}, "a.toml", ["a.toml: subject: the capability 'tokenization' has its own"]),
         ({"a.toml": 'stubs = "x"\n' + ADDING}, "a.toml", ["a.toml: stubs: the capability 'tokenization' has its own"]),
+        ({"a.toml": 'entrances_first = true\n' + ADDING}, "a.toml", ["a.toml: entrances_first: the capability 'tokenization' has its own"]),
         ({"a.toml": 'subject = "modell"\n' + GOOD}, "a.toml", ["a.toml: subject: no subject 'modell'", "there are training"]),
         ({"a.toml": GOOD + 'subject = "modell"\n'}, "a.toml", ["a.toml: criteria.card.subject: no subject"]),
         ({"a.toml": met('{ criterion = "house.cart" }')}, "a.toml", ["a.toml: criteria.card.met[0].criterion: no criterion 'house.cart'", "explain"]),

@@ -16,7 +16,9 @@ SAVE = {"call": "torch.save"}
 OPTIMIZER = {"key": "optimizer"}
 
 
-def find(files: dict[str, str], *signals: dict[str, Any]) -> list[tuple[str, int]]:
+def find(
+    files: dict[str, str], *signals: dict[str, Any], entrances_first: bool = False
+) -> list[tuple[str, int]]:
     asked = msgspec.convert(signals, tuple[Signal, ...])
     probes = Probes(deep(asked))
     found = []
@@ -24,7 +26,7 @@ def find(files: dict[str, str], *signals: dict[str, Any]) -> list[tuple[str, int
         here = probes.of(role_of(path))
         found.append(here.find(extract(path, role_of(path), text.encode(), here)))
     matcher = Matcher(Findings(probes, found), lambda _criterion: None)
-    return [(hit.path, hit.line) for hit in matcher.first(asked)]
+    return [(hit.path, hit.line) for hit in matcher.first(asked, entrances_first=entrances_first)]
 
 
 SAVER = "import torch\ndef save(o):\n    torch.save({'optimizer': o}, 'x')\n"
@@ -62,6 +64,26 @@ def test_files_come_first_in_which_much_is_found_and_those_near_the_root() -> No
     more = [{"call": "b.first"}, {"call": "b.second"}, {"key": "optimizer"}]
     found = [path for path, line in find(files, SAVE, *more) if line == 3]
     assert found[:4] == ["z/much.py", "train.py", "a/b.py", "a/b/c.py"]
+
+
+def test_what_is_asked_of_a_run_is_shown_where_one_starts_and_last_where_a_model_is_used() -> None:
+    files = {"eval_x.py": SAVER, "model.py": SAVER, "train.py": SAVER, "viewer/a.py": SAVER}
+    assert [path for path, _ in find(files, SAVE, entrances_first=True)] == [
+        "train.py",
+        "model.py",
+        "eval_x.py",
+        "viewer/a.py",
+    ]
+    assert [path for path, _ in find(files, SAVE)][:2] == ["eval_x.py", "model.py"]
+
+
+def test_an_earlier_signal_comes_before_an_entrance() -> None:
+    files = {"model.py": "import b\nb.first()\n", "train.py": "import b\nb.second()\n"}
+    first, second = {"call": "b.first"}, {"call": "b.second"}
+    assert [path for path, _ in find(files, first, second, entrances_first=True)] == [
+        "model.py",
+        "train.py",
+    ]
 
 
 @pytest.mark.parametrize(("within", "found"), [("repo", True), ("file", True), ("scope", False)])
