@@ -133,7 +133,9 @@ def compare(rounds: int, steps: int, run: Path) -> dict[str, Any]:
 
         # The same calls by themselves: a report, and a sample.
         hooks: list[Callable[[Trainer[Any]], None]] = []
-        listener: Any = SimpleNamespace(on=lambda _, callback: hooks.append(callback))
+        listener: Any = SimpleNamespace(
+            on=lambda _, callback: hooks.append(callback), ranks=SimpleNamespace(world=1)
+        )
         StepReport(tracker, every=1).attach(listener)
 
         def one_step() -> object:
