@@ -13,13 +13,13 @@ from codex_audit.proofs.tokenizer.subject import WrongFormError
 class OfAnotherLibrary:
     """Its batches are rows, a count and a time; what it cannot decode is nothing."""
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         return [ord(letter) for letter in text]
 
-    def decode(self, ids):
+    def decode(self, ids: list[int]) -> str | None:
         return "".join(map(chr, ids)) or None
 
-    def encode_batch(self, texts):
+    def encode_batch(self, texts: list[str]) -> tuple[list[list[int]], int, float]:
         return [self.encode(text) for text in texts], len(texts), 0.1
 
 
