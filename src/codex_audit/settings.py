@@ -73,7 +73,6 @@ class TrainerSettings(_Table, frozen=True):
         terminal: its standard input is a terminal, as scripts want that ask for its width.
         endless: it takes no `{steps}`, and each run is ended after so many logged losses.
         setup: a command that is run once before.
-        trust_checkpoints: unpickle a checkpoint that `weights_only=True` refuses.
         steps: optimizer steps of the longest run.
         limits: proof -> why the trainer does not promise this; it then cannot fail.
     """
@@ -90,7 +89,6 @@ class TrainerSettings(_Table, frozen=True):
     terminal: bool = False
     endless: bool = False
     setup: str | None = None
-    trust_checkpoints: bool = False
     steps: Annotated[int, msgspec.Meta(ge=4)] = 40
     limits: dict[str, Reason] = {}
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import collections
+import functools
+import hashlib
 import json
+import pickle
+import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,10 +24,9 @@ from codex_audit.proofs.trainer.commands.compare import entries, holds_generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
-def opened(directory: Path, glob: str = "*", *, trusted: bool = False) -> Written:
+def opened(directory: Path, glob: str = "*") -> Written:
     told: list[Mapping[str, Any]] = []
     bits = directory.with_name(f"{directory.name}.bits")
     spec = {
@@ -29,17 +34,15 @@ def opened(directory: Path, glob: str = "*", *, trusted: bool = False) -> Writte
         "glob": glob,
         "bits": str(bits),
         "since": 0,
-        "trusted": trusted,
         "hidden": [str(directory)],
-        "path": [],
     }
     reader.job(spec, told.append)
     found = msgspec.convert(told[0]["opened"], tuple[Opened, ...])
     return Written(asked=Asked(steps=1), ran=Ran(exit_code=0), opened=found, bits=str(bits))
 
 
-def only(directory: Path, *, trusted: bool = False) -> Opened:
-    return opened(directory, trusted=trusted).opened[0]
+def only(directory: Path) -> Opened:
+    return opened(directory).opened[0]
 
 
 @pytest.fixture
@@ -80,24 +83,128 @@ def test_everything_in_a_torch_file_has_a_name(where: Path) -> None:
     assert holds_generators([found])
 
 
-def test_what_weights_only_refuses_is_compared_by_its_storages(where: Path) -> None:
-    torch.save(checkpoint(where, args=argparse.Namespace(lr=1)), where / "a.pt")
-    found = only(where)
-    assert found.kind == "storages"
-    assert "Unsupported global: GLOBAL argparse.Namespace" in found.refused
-    assert len(found.tensors) >= 3
-    trusted = only(where, trusted=True)
-    assert trusted.kind == "torch"
-    assert trusted.refused == found.refused
-    assert trusted.leaves["args.lr"] == "1"
+@pytest.mark.parametrize("archive", [True, False])
+def test_what_weights_only_refuses_is_read_as_data(where: Path, archive: bool) -> None:
+    held = checkpoint(where)
+    torch.save(held, where / "safe.pt")
+    args = argparse.Namespace(lr=1, out=where / "x")
+    torch.save(held | {"args": args}, where / "a.pt", _use_new_zipfile_serialization=archive)
+    refused, safe = opened(where).opened
+    assert "Unsupported global: GLOBAL argparse.Namespace" in refused.refused
+    assert refused.kind == safe.kind == "torch"
+    assert refused.tensors.keys() == safe.tensors.keys()
+    for name, bits in refused.tensors.items():
+        assert bits.same_as(safe.tensors[name]), name
+    assert refused.leaves == safe.leaves | {"args.lr": "1", "args.out": "'{dir}/x'"}
+
+
+def test_nothing_that_a_pickle_names_is_run(where: Path) -> None:
+    torch.save({"w": torch.ones(2), "x": Touching(where / "touched")}, where / "a.pt")
+    (where / "b.pkl").write_bytes(pickle.dumps({"x": Touching(where / "touched")}))
+    first, second = opened(where).opened
+    assert first.leaves == {"x.0": "'{dir}/touched'"}
+    assert list(first.tensors) == ["w"]
+    assert (second.kind, second.leaves) == ("pickle", {"x.0": "'{dir}/touched'"})
+    assert second.refused.startswith("a plain pickle")
+    assert not (where / "touched").exists()
+
+
+class Touching:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return Path.touch, (str(self.path),)
 
 
 def test_a_whole_module_is_its_state(where: Path) -> None:
-    torch.save(torch.nn.Linear(2, 1), where / "a.pt")
-    assert list(only(where, trusted=True).tensors) == ["weight", "bias"]
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 1)), where / "a.pt")
+    assert list(only(where).tensors) == ["0.weight", "0.bias"]
 
 
-@pytest.mark.parametrize("name", ["a.pt", "b.npz", "c.safetensors", "d.json"])
+def odd() -> dict[str, Any]:
+    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
+    around: list[object] = []
+    circle = argparse.Namespace(of=around)
+    around.append(circle)
+    return {
+        "fortran": np.asfortranarray(numbers),
+        "number": np.float64(3),
+        "words": np.array(["a", None], dtype=object),
+        "python": random.Random(1).getstate(),
+        "generator": np.random.default_rng(1),
+        "counts": collections.Counter("aab"),
+        "queue": collections.deque([1, 2], maxlen=3),
+        "set": {1, 2},
+        "circle": circle,
+        "part": functools.partial(int, base=2),
+        "type": argparse.Namespace,
+        "bytes": b"\xff\x00",
+    }
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_objects_of_any_class_are_told_by_what_they_hold(where: Path, protocol: int) -> None:
+    (where / "a.pkl").write_bytes(pickle.dumps(odd(), protocol))
+    found = only(where)
+    assert found.broken == ""
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3).tobytes()
+    assert found.tensors["fortran"].sha256 == hashlib.sha256(rows).hexdigest()
+    assert (found.tensors["fortran"].shape, found.tensors["fortran"].dtype) == ((2, 3), "float32")
+    assert found.tensors["number"].shape == ()
+    assert found.leaves["counts.0.a"] == "2"
+    assert found.leaves["queue.2"] == "1"
+    assert found.leaves["set"] == "['1', '2']"
+    assert found.leaves["circle.of.0"] == "the same as circle"
+    assert found.leaves["type"] == "argparse.Namespace"
+    assert found.leaves["bytes"] == repr(b"\xff\x00")
+    assert "625 numbers" in found.leaves["python.1"]
+    assert any(name.startswith("generator.") for name in (*found.leaves, *found.tensors))
+
+
+VIEWS = (
+    torch.arange(6.0).reshape(2, 3).t(),
+    torch.arange(6.0)[1::2],
+    torch.zeros(0, 3),
+    torch.tensor(2, dtype=torch.bfloat16),
+    torch.arange(3).expand(2, 3),
+    torch.tensor([1 + 2j]),
+    torch.nn.Parameter(torch.ones(2, dtype=torch.float64)),
+)
+# torch itself cannot load these from the older form.
+ARCHIVED = (*VIEWS, torch.tensor([1, 2, 65535], dtype=torch.uint16))
+
+
+@pytest.mark.parametrize(
+    ("made", "archive"),
+    [*((made, True) for made in ARCHIVED), *((made, False) for made in VIEWS)],
+)
+def test_views_of_storages_are_the_tensors_that_torch_loads(
+    where: Path,
+    made: torch.Tensor,
+    archive: bool,
+) -> None:
+    torch.save(
+        {"w": made, "x": Touching(where)}, where / "a.pt", _use_new_zipfile_serialization=archive
+    )
+    found = only(where).tensors["w"]
+    torch.save({"w": made}, where / "a.pt")
+    assert found.same_as(only(where).tensors["w"])
+
+
+def test_without_torch_all_has_the_same_names(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(checkpoint(where), where / "a.pt")
+    usual = only(where)
+    monkeypatch.setattr(reader, "find_spec", lambda _: None)
+    found = only(where)
+    assert found.leaves == usual.leaves
+    assert all(bits.same_as(usual.tensors[name]) for name, bits in found.tensors.items())
+    assert found.tensors.keys() == usual.tensors.keys()
+
+
+@pytest.mark.parametrize("name", ["a.pt", "b.npz", "c.safetensors", "d.json", "e.pkl"])
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.99])
 def test_a_half_written_file_is_broken(where: Path, name: str, part: float) -> None:
     path = where / name
@@ -114,6 +221,8 @@ def write(path: Path, value: float) -> None:
         torch.save(checkpoint(path.parent, value), path)
     elif path.suffix == ".npz":
         np.savez(path, w=np.full(40, value, np.float32), n=np.array(3))
+    elif path.suffix == ".pkl":
+        path.write_bytes(pickle.dumps({"w": np.full(40, value, np.float32)}))
     elif path.suffix == ".safetensors":
         save_file({"w": torch.full((40,), value)}, path, metadata={"step": "3"})
     else:
@@ -122,7 +231,13 @@ def write(path: Path, value: float) -> None:
 
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("a.pt", "model.weight"), ("b.npz", "w"), ("c.safetensors", "w"), ("d.json", "state.loss")],
+    [
+        ("a.pt", "model.weight"),
+        ("b.npz", "w"),
+        ("c.safetensors", "w"),
+        ("d.json", "state.loss"),
+        ("e.pkl", "w"),
+    ],
 )
 def test_one_bit_of_difference_is_found_and_named(
     where: Path, tmp_path: Path, name: str, first: str

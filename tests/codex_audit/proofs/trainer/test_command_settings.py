@@ -137,7 +137,6 @@ command = "python train.py {dir}"
 losses = { file = "{dir}/log.jsonl", key = "loss" }
 checkpoints = "*.pt"
 environment = { OMP_NUM_THREADS = "2" }
-trust-checkpoints = true
 """
     )
     settings = load_settings(tmp_path).trainer
@@ -146,7 +145,6 @@ trust-checkpoints = true
     assert made.losses == Where(files="log.jsonl", key="loss")
     assert made.environment["OMP_NUM_THREADS"] == "2"
     assert made.environment["CUDA_VISIBLE_DEVICES"] == ""
-    assert made.trusted
 
 
 def test_an_unknown_key_of_the_losses_names_the_near_one(tmp_path: Path) -> None:

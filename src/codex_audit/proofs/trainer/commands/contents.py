@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from codex_audit.proofs.trainer.commands.inert import StandIn, StoredTensor
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,11 +31,13 @@ class Contents:
     def __init__(self, bits: BitsFile, hidden: list[str]) -> None:
         self.bits = bits
         self._hidden = sorted(hidden, key=len, reverse=True)
+        self._names: dict[int, str] = {}
 
     def of(self, made: Any) -> tuple[dict[str, Bits], dict[str, str]]:
         """Tensors, and leaves of any other type."""
         tensors: dict[str, Bits] = {}
         leaves: dict[str, str] = {}
+        self._names.clear()
         for name, thing in self._walk("", made, 0):
             if isinstance(thing, str):
                 leaves[name] = thing
@@ -45,10 +49,18 @@ class Contents:
 
     def _walk(self, name: str, thing: Any, depth: int) -> Iterator[tuple[str, Any]]:
         """Names with tensors, or with text."""
+        if isinstance(thing, StandIn):
+            first = self._names.setdefault(id(thing), name)
+            if first != name:  # objects refer to each other, also in circles
+                yield name, f"the same as {first}"
+                return
+            thing = thing.meaning()
         if _is_tensor(thing) or _is_array(thing):
             yield name or "tensor", thing
         elif isinstance(thing, str | bytes | os.PathLike):
             yield name, repr(self._text(thing))
+        elif isinstance(thing, type):
+            yield name, f"{thing.__module__}.{thing.__qualname__}"
         elif isinstance(thing, _PLAIN):
             yield name, repr(thing)
         elif depth >= _DEPTH:
@@ -101,7 +113,9 @@ def _is_tensor(thing: Any) -> bool:
 
 
 def _is_array(thing: Any) -> bool:
-    """Whether it is numbers of NumPy: an array, or a single one."""
+    """Whether it is numbers of NumPy, an array or a single one, or was read without torch."""
+    if isinstance(thing, StoredTensor):
+        return True
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(thing, numpy.ndarray | numpy.generic):
         return False

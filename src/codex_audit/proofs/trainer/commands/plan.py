@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ONLY_OF_A_COMMAND = (
     "resume", "losses", "checkpoints", "environment", "setup", "python", "cwd", "copy",
-    "trust_checkpoints", "terminal", "endless",
+    "terminal", "endless",
 )  # fmt: skip
 _PYTHONS = ("python", "python3")
 
@@ -35,7 +35,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         environment: of every run.
         cwd: where it runs.
         copied: the repository, where each run has a copy of it as its directory.
-        trusted: whether a checkpoint may be unpickled that runs code when it is loaded.
         terminal: whether its standard input is a terminal.
         endless: whether each run is ended after so many losses as it is asked for steps.
     """
@@ -47,7 +46,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: str
     environment: dict[str, str]
     cwd: str
-    trusted: bool
     copied: str = ""
     terminal: bool = False
     endless: bool = False
@@ -86,7 +84,6 @@ def plan_of(settings: TrainerSettings, root: Path, device: str) -> Plan | None:
         checkpoints=_glob(settings.checkpoints),
         environment=_environment(settings, root, device),
         cwd=str(_cwd(settings.cwd, root)),
-        trusted=settings.trust_checkpoints,
         copied=str(root) if copy else "",
         terminal=settings.terminal,
         endless=settings.endless,

@@ -1,14 +1,13 @@
 """In a process of its own: what is in the files of checkpoints, as names with bits or values.
 
-Pickles are loaded with `weights_only=True`; only where the settings trust them are they loaded
-otherwise. What is not loaded is still compared, storage by storage.
+Pickles are loaded with `weights_only=True`. What that refuses, and plain pickles, are read as data:
+nothing that they name is run.
 """
 
 from __future__ import annotations
 
 import json
 import pickle  # nosec B403 - for its exception
-import sys
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from codex_audit.proofs.child import serve
 from codex_audit.proofs.trainer.bits import BitsFile
+from codex_audit.proofs.trainer.commands import inert
 from codex_audit.proofs.trainer.commands.asked import Opened
 from codex_audit.proofs.trainer.commands.contents import Contents
 from codex_audit.proofs.trainer.commands.process import files_of
@@ -35,6 +35,9 @@ _LOADING = (
     pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, LookupError,
     AttributeError, ImportError, TypeError, zipfile.BadZipFile,
 )  # fmt: skip
+# What a pickle of a form that nobody foresaw leads to where it is read as data.
+_NO_SUCH_FORM = (AttributeError, LookupError, TypeError, ValueError)
+_PLAIN = "a plain pickle, which runs what it names when it is loaded"
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
     "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
@@ -44,9 +47,8 @@ _DTYPES = {
 def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
     """Open the checkpoints below `spec["directory"]`."""
     directory = Path(spec["directory"])
-    sys.path[:0] = spec["path"]
     bits = BitsFile(Path(spec["bits"]))
-    opener = _Opener(Contents(bits, spec["hidden"]), spec["trusted"])
+    opener = _Opener(Contents(bits, spec["hidden"]))
     found = []
     for path in files_of(directory, spec["glob"]):
         stat = path.stat()
@@ -65,9 +67,8 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
 class _Opener:
     """Reads files of every known format."""
 
-    def __init__(self, contents: Contents, trusted: bool) -> None:  # noqa: FBT001 - one caller
+    def __init__(self, contents: Contents) -> None:
         self._contents = contents
-        self._trusted = trusted
 
     def opened(self, path: Path) -> Opened:
         """What is in a file; or why it cannot be read."""
@@ -83,6 +84,8 @@ class _Opener:
             if path.suffix == ".npy" and find_spec("numpy"):
                 return self._numpy(path)
             if start[:1] == _PICKLE and path.suffix in _PICKLED:
+                if inert.is_plain(path):
+                    return self._inert(path, "pickle", _PLAIN)
                 return self._torch(path)
             if path.suffix in _PICKLED or not path.stat().st_size:
                 return _opened(broken=f"it is no checkpoint: {path.stat().st_size} bytes")
@@ -102,10 +105,9 @@ class _Opener:
 
     def _torch(self, path: Path) -> Opened:
         if find_spec("torch") is None:
-            return self._raw(path, "")
+            return self._inert(path, "torch", "")
         import torch  # noqa: PLC0415 - only where there is one
 
-        refused = ""
         try:
             return self._told("torch", torch.load(path, map_location="cpu", weights_only=True))
         except pickle.UnpicklingError as error:
@@ -113,11 +115,14 @@ class _Opener:
             refused = next((line.strip() for line in lines if "Unsupported" in line), lines[0])
             if any(words in str(error) for words in _CUT_OFF):
                 return _opened(broken=f"UnpicklingError: {refused}")
-        if not self._trusted:
+        return self._inert(path, "torch", refused)
+
+    def _inert(self, path: Path, kind: str, refused: str) -> Opened:
+        try:
+            made = inert.read(path)
+        except _NO_SUCH_FORM:
             return self._raw(path, refused)
-        # The settings say `trust-checkpoints`: the subject wrote it a moment ago.
-        made = torch.load(path, map_location="cpu", weights_only=False)  # nosec B614 # nosemgrep
-        return msgspec.structs.replace(self._told("torch", made), refused=refused)
+        return msgspec.structs.replace(self._told(kind, made), refused=refused)
 
     def _raw(self, path: Path, refused: str) -> Opened:
         """An archive's storages by their numbers, without what gives them names."""

@@ -150,9 +150,7 @@ class Stage:
         )
 
     def _written(self, asked: Asked, ran: Ran) -> Written:
-        line = self._plan.command if asked.source is None else self._plan.resume
         directory = self._places[asked]
-        words = tuple(self._words(line or self._plan.command, asked, directory))
         if not self._plan.checkpoints:
             return Written(asked=asked, ran=ran)
         name = f"reader{self._children.count + 1}"
@@ -166,16 +164,9 @@ class Stage:
                 "glob": self._plan.checkpoints,
                 "bits": str(bits),
                 "since": ran.started_ns,
-                "trusted": self._plan.trusted,
                 "hidden": sorted(hidden | {str(directory.resolve())}),
-                "path": [self._plan.cwd, *_script_homes(words, self._plan.cwd)],
             },
         )
         report = self._children.wait(name)
         opened = msgspec.convert(report["opened"], tuple[Opened, ...])
         return Written(asked=asked, ran=ran, opened=opened, bits=str(bits))
-
-
-def _script_homes(words: tuple[str, ...], cwd: str) -> list[str]:
-    """Where a script finds its own modules."""
-    return [str((Path(cwd) / word).parent) for word in words if word.endswith(".py")]
