@@ -119,6 +119,16 @@ class Touching:
         return Path.touch, (str(self.path),)
 
 
+def test_a_length_that_no_file_has_is_a_damage(where: Path) -> None:
+    (where / "a.pkl").write_bytes(b"\x80\x04\x8e" + b"\xff" * 8 + b".")
+    assert only(where).broken.startswith("OverflowError: ")
+
+
+def test_operations_that_lead_nowhere_are_no_damage(where: Path) -> None:
+    (where / "a.pkl").write_bytes(b"\x80\x02K\x01K\x02K\x03s.")  # 1[2] = 3
+    assert (only(where).kind, only(where).broken) == ("", "")
+
+
 def test_a_whole_module_is_its_state(where: Path) -> None:
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 1)), where / "a.pt")
     assert list(only(where).tensors) == ["0.weight", "0.bias"]

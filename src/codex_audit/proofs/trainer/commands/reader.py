@@ -34,6 +34,7 @@ _CUT_OFF = ("truncated", "Ran out of input", "EOF", "unexpected end")
 _LOADING = (
     pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, LookupError,
     AttributeError, ImportError, TypeError, zipfile.BadZipFile,
+    OverflowError, MemoryError,  # lengths that no file has
 )  # fmt: skip
 # What a pickle of a form that nobody foresaw leads to where it is read as data.
 _NO_SUCH_FORM = (AttributeError, LookupError, TypeError, ValueError)
@@ -126,13 +127,15 @@ class _Opener:
 
     def _raw(self, path: Path, refused: str) -> Opened:
         """An archive's storages by their numbers, without what gives them names."""
-        tensors = {}
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as members:
-                for info in members.infolist():
-                    name = info.filename.partition("/")[2] or info.filename
-                    if name.startswith("data/") or name.endswith(".npy"):
-                        tensors[name] = self._contents.bits.raw(members.read(info), "uint8")
+        if not zipfile.is_zipfile(path):
+            return _opened(refused=refused)
+        with zipfile.ZipFile(path) as members:
+            tensors = {
+                name: self._contents.bits.raw(members.read(info), "uint8")
+                for info in members.infolist()
+                if (name := info.filename.partition("/")[2] or info.filename).startswith("data/")
+                or name.endswith(".npy")
+            }
         return _opened(kind="storages", refused=refused, tensors=tensors)
 
     def _numpy(self, path: Path) -> Opened:
