@@ -11,11 +11,13 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer.bits import flat_bytes
+from codex_audit.proofs.trainer.inert import is_plain
 from codex_audit.proofs.trainer.runs import File
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PLAIN = "a plain pickle, which runs what it names when it is loaded"
 _OBJECTS = re.compile(r"(Unsupported \w+|GLOBAL|global|class|operand)[: ]+[\w.]*[.\d][\w.]*\w")
 _PICKLE = b"\x80"
 _ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
@@ -47,10 +49,12 @@ def _read(path: Path) -> tuple[str, frozenset[str]]:
             archive = any(name.endswith("data.pkl") for name in members.namelist())
     if not archive and not (pickled and path.suffix in _ENDINGS):
         return "", frozenset()
+    if not archive and is_plain(path):
+        return PLAIN, frozenset()
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        return _short(str(error)), _storages(path) if archive else frozenset()
+        return short(str(error)), _storages(path) if archive else frozenset()
     leaves = (leaf for leaf in tree_leaves(loaded) if isinstance(leaf, torch.Tensor))
     hashes = (hashlib.sha256(flat_bytes(leaf)[1]).hexdigest() for leaf in leaves)
     return "", frozenset(hashes)
@@ -63,7 +67,7 @@ def _storages(path: Path) -> frozenset[str]:
         return frozenset(hashlib.sha256(members.read(name)).hexdigest() for name in names)
 
 
-def _short(message: str) -> str:
+def short(message: str) -> str:
     """What torch objects to, without its advice."""
     named = _OBJECTS.search(message)
     if named is not None:

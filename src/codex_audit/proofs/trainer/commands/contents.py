@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from codex_audit.proofs.trainer.commands.inert import StandIn, StoredTensor
+from codex_audit.proofs.trainer.inert import StandIn, StoredTensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -132,7 +132,7 @@ def _weights_only(trial: CommandTrial, results: Mapping[str, Written]) -> Seen |
     if not pickled:
         return Skip("no checkpoint is a file of torch that could be opened here")
     if refused:
-        words = f"{refused[0].path}: {refused[0].refused}"
+        words = f"{refused[0].path} is refused by weights_only=True: {refused[0].refused}"
         return Seen(good=False, summary=words, method="save", measured={"refused": len(refused)})
     words = f"{len(pickled)} files load with weights_only=True"
     return Seen(good=True, summary=words, method="save", measured={"files": len(pickled)})

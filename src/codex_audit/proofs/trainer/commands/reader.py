@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from codex_audit.proofs.child import serve
+from codex_audit.proofs.trainer import inert
 from codex_audit.proofs.trainer.bits import BitsFile
-from codex_audit.proofs.trainer.commands import inert
+from codex_audit.proofs.trainer.checkpoint_files import PLAIN, short
 from codex_audit.proofs.trainer.commands.asked import Opened
 from codex_audit.proofs.trainer.commands.contents import Contents
 from codex_audit.proofs.trainer.commands.process import files_of
@@ -38,7 +39,6 @@ _LOADING = (
 )  # fmt: skip
 # What a pickle of a form that nobody foresaw leads to where it is read as data.
 _NO_SUCH_FORM = (AttributeError, LookupError, TypeError, ValueError)
-_PLAIN = "a plain pickle, which runs what it names when it is loaded"
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
     "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
@@ -86,7 +86,7 @@ class _Opener:
                 return self._numpy(path)
             if start[:1] == _PICKLE and path.suffix in _PICKLED:
                 if inert.is_plain(path):
-                    return self._inert(path, "pickle", _PLAIN)
+                    return self._inert(path, "pickle", PLAIN)
                 return self._torch(path)
             if path.suffix in _PICKLED or not path.stat().st_size:
                 return _opened(broken=f"it is no checkpoint: {path.stat().st_size} bytes")
@@ -112,8 +112,7 @@ class _Opener:
         try:
             return self._told("torch", torch.load(path, map_location="cpu", weights_only=True))
         except pickle.UnpicklingError as error:
-            lines = str(error).strip().splitlines()
-            refused = next((line.strip() for line in lines if "Unsupported" in line), lines[0])
+            refused = short(str(error))
             if any(words in str(error) for words in _CUT_OFF):
                 return _opened(broken=f"UnpicklingError: {refused}")
         return self._inert(path, "torch", refused)
