@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FAR, _HARDLY = 0.5, 0.8
 _LEAST = 12
 _ONE_BATCH, _LONGER = "one batch", "longer"
+_MOST = 0.5
 _STALLS = 0.25  # of the fall in the first half; a warm-up gathers speed
 
 
@@ -69,6 +70,12 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
         return Skip(f"not judged: {words} and still falls; raise trainer.steps in the settings")
     if last <= _HARDLY * first:
         return Skip(f"not judged: {words} and stays there, which may be as low as it can be")
+    trained = _trained(result)
+    if trained < _MOST:
+        return Skip(
+            f"not judged: {words}, and only {trained:.2g} of the weights are trained, which may be"
+            " too few to learn a batch by heart"
+        )
     return Seen(
         good=False,
         summary=(
@@ -78,6 +85,13 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
         ),
         measured=measured,
     )
+
+
+def _trained(result: Result) -> float:
+    """The part of all weights, by their bytes, that is not frozen."""
+    weights = result.trace.steps[0].before.parameters
+    frozen = sum(weights[name].size for name in result.trace.frozen if name in weights)
+    return 1 - frozen / max(1, sum(bits.size for bits in weights.values()))
 
 
 PROOF = TrainerProof(

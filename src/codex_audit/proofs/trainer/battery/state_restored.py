@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_audit.proofs.trainer.runs import Result, Run
-    from codex_audit.proofs.trainer.trace import Tensors, Trace
+    from codex_audit.proofs.trainer.trace import Tensors
     from codex_audit.proofs.trainer.trial import Trial
 
 _ELSEWHERE = "another seed"
@@ -54,43 +54,52 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
                 method="load",
             )
         checked += 1
-    unread = _unread(trial, results)
+    unread, made = _unread(trial, results)
     if unread:
         return Seen(good=False, summary=unread, method="load")
+    besides = f"; {made} frozen parameters are not saved, but made from the seed" if made else ""
     return Seen(
         good=True,
         summary=(
             f"after each of {checked} resumes weights, buffers, optimizer, rates, loss scale and "
-            "progress are those of the run that saved"
+            f"progress are those of the run that saved{besides}"
         ),
         measured={"resumes": checked},
         method="load",
     )
 
 
-def _unread(trial: Trial, results: Mapping[str, Result]) -> str:
-    """Whether, under another seed, the weights are not those of the checkpoint."""
+def _unread(trial: Trial, results: Mapping[str, Result]) -> tuple[str, int]:
+    """Whether, under another seed, what is trained is not that of the checkpoint.
+
+    Of frozen weights only their number is told: a checkpoint of adapters leaves them out.
+    """
     point = max(resuming.points(trial))
     result, source = results[_ELSEWHERE], results[resuming.INTERRUPTED]
     if not result.trace.steps or len(source.trace.steps) <= point:
-        return ""  # a checkpoint of another seed may be refused
+        return "", 0  # a checkpoint of another seed may be refused
+    # Those that only an optimizer holds are another proof's to tell.
+    orphans = {*source.trace.orphans, *result.trace.orphans}
+    frozen = {*source.trace.frozen} & {*result.trace.frozen}
+    theirs = result.trace.steps[0].before.parameters
+    ours = source.trace.steps[point].before.parameters
     found = difference(
-        _of_modules(source.trace, source.trace.steps[point].before.parameters),
+        _without(ours, orphans | frozen),
         source.trace.file,
-        _of_modules(result.trace, result.trace.steps[0].before.parameters),
+        _without(theirs, orphans | frozen),
         result.trace.file,
     )
     if found is None:
-        return ""
+        made = [name for name in frozen & ours.keys() if not ours[name].same_as(theirs.get(name))]
+        return "", len(made)
     return (
         f"resumed after step {point} with another seed, the weights are not those that were saved"
         f" (`{found.name}`, {found.note}): load makes them from the seed instead of reading them"
-    )
+    ), 0
 
 
-def _of_modules(trace: Trace, parameters: Tensors) -> Tensors:
-    """Without those that only an optimizer holds, which are another proof's to tell."""
-    return {name: bits for name, bits in parameters.items() if name not in trace.orphans}
+def _without(parameters: Tensors, names: set[str]) -> Tensors:
+    return {name: bits for name, bits in parameters.items() if name not in names}
 
 
 PROOF = TrainerProof(
