@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -52,6 +56,20 @@ def _clean_up(text: str) -> str:
     return text
 
 
+def _unescaped(text: str) -> str:
+    return html.unescape(html.unescape(text))
+
+
+@cache
+def _ftfy() -> Any:
+    """The library, which is installed beside a tokenizer that uses it; else None."""
+    return import_module("ftfy") if find_spec("ftfy") else None
+
+
+def _mended(text: str) -> str:
+    return str(_ftfy().fix_text(text)) if _ftfy() else text
+
+
 def _form(name: str) -> Callable[[str], str]:
     def normalize(text: str) -> str:
         return unicodedata.normalize(name, text)  # type: ignore[arg-type]
@@ -84,11 +102,23 @@ NORMALIZATIONS: dict[str, tuple[str, Callable[[str], str]]] = {
     ),
     "nfkc": ("replaces compatibility characters (NFKC or NFKD)", _form("NFKC")),
     "clean-text": ("drops control characters and maps white space to spaces", _clean_text),
+    "html-entities": ("unescapes HTML entities", _unescaped),
+    "ftfy": ("mends text as ftfy does", _mended),
     "spacing": ("loses where white space was", lambda text: re.sub(r"\s+", "", text)),
     "nmt-nfkc": ("applies SentencePiece's nmt_nfkc", _spm),
 }  # fmt: skip
 # Applied before the others: what drops a character comes before what turns it into a space.
-_FIRST = ("nmt-nfkc", "clean-text", "control-characters", "zero-width", "nfkc", "nfc")
+_FIRST = (
+    "ftfy",
+    "html-entities",
+    "nmt-nfkc",
+    "clean-text",
+    "control-characters",
+    "zero-width",
+    "nfkc",
+    "nfc",
+)
+_SAID = 4
 _BROAD = frozenset({"spacing"})
 # Other names under which some of them are known.
 ALIASES = {"nfd": "nfc", "nfkd": "nfkc", "nmt_nfkc": "nmt-nfkc", "NFC": "nfc", "NFKC": "nfkc"}
@@ -127,7 +157,7 @@ def explain(pairs: Sequence[tuple[str, str]], declared: Sequence[str]) -> tuple[
     # What explains most is said last: more words that are exact are better than one that is not.
     exact = [name for name in useful if name not in _BROAD]
     tried = [c for count in (1, 2, 3, 4) for c in combinations(exact, count)]
-    tried += [c for count in (1, 2, 3) for c in combinations(useful, count)]
+    tried += [c for count in (1, 2, 3, 4) for c in combinations(useful, count)]
     for chosen in tried:
         every = [*chosen, *declared]
         if all(canonical(text, every) == canonical(back, every) for text, back in pairs) and not (
@@ -135,6 +165,22 @@ def explain(pairs: Sequence[tuple[str, str]], declared: Sequence[str]) -> tuple[
         ):
             return chosen
     return ()
+
+
+def explain_most(pairs: Sequence[tuple[str, str]], declared: Sequence[str]) -> tuple[str, ...]:
+    """The fewest normalisations that explain what can be explained, where none explain all."""
+    counted = Counter(name for pair in pairs for name in explain([pair], declared))
+    kept = [name for name, _ in counted.most_common(_SAID)]
+
+    def explained(names: list[str]) -> int:
+        every = [*names, *declared]
+        return sum(canonical(text, every) == canonical(back, every) for text, back in pairs)
+
+    for name in reversed(list(kept)):
+        others = [other for other in kept if other != name]
+        if explained(others) == explained(kept):
+            kept = others
+    return tuple(kept)
 
 
 def _capitals(text: str) -> Counter[str]:

@@ -21,6 +21,11 @@ class LacksError(Exception):
     """The subject does not offer what a proof asks of it; the text says what."""
 
 
+def refuses_special(error: Exception) -> bool:
+    """Whether tiktoken refuses a text since it spells a special token, which is its default."""
+    return isinstance(error, ValueError) and "disallowed_special=()" in str(error)
+
+
 class WrongFormError(TypeError):
     """A method of the subject gave what is no text, no ids or no rows; the text says what."""
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
+from codex_audit.outcome import Verdict
 from codex_audit.proofs.tokenizer.adapters.plain import PlainSubject
-from codex_audit.proofs.tokenizer.subject import WrongFormError
+from codex_audit.proofs.tokenizer.proof import Trial, battery, try_proof
+from codex_audit.proofs.tokenizer.run import _refused
+from codex_audit.proofs.tokenizer.subject import WrongFormError, refuses_special
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class OfAnotherLibrary:
@@ -34,3 +41,58 @@ def test_rows_of_another_form(texts: list[str], told: str) -> None:
 def test_no_text() -> None:
     with pytest.raises(WrongFormError, match="None, not a text"):
         PlainSubject(OfAnotherLibrary()).decode([])
+
+
+class LikeTiktoken:
+    """Refuses what spells its special token, unless it is told to take it as text."""
+
+    all_special_ids = (0x110000,)
+
+    def encode(self, text: str, *, disallowed_special: object = "all") -> list[int]:
+        if "<|end|>" in text and disallowed_special:
+            raise ValueError("disallowed special token: pass `disallowed_special=()`")
+        return [ord(letter) for letter in text]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(
+            "<|end|>" if number == self.all_special_ids[0] else chr(number) for number in ids
+        )
+
+
+class Around:
+    """Hands on what it is given."""
+
+    def __init__(self) -> None:
+        self.inner = LikeTiktoken()
+        self.all_special_ids = self.inner.all_special_ids
+        self.decode = self.inner.decode
+
+    def encode(self, text: str, **more: object) -> list[int]:
+        return self.inner.encode(text, **more)
+
+
+class Closed(Around):
+    """Hands on nothing."""
+
+    def encode(self, text: str) -> list[int]:  # type: ignore[override]
+        return self.inner.encode(text)
+
+
+def test_what_spells_a_special_token_is_taken_as_text_where_that_can_be_asked_for() -> None:
+    assert PlainSubject(Around()).encode("a<|end|>") == list(map(ord, "a<|end|>"))
+
+
+def test_a_refusal_of_special_tokens_is_no_fault(tmp_path: Path) -> None:
+    subject = PlainSubject(Closed())
+    with pytest.raises(ValueError, match="disallowed") as refused:
+        subject.encode("<|end|>")
+    assert refuses_special(refused.value)
+    trial = Trial(subject=subject, texts={"plain": "a b"}, scratch=tmp_path, examples=20)
+    check = try_proof(battery()["special_text_is_text"], trial)
+    assert check.verdict is Verdict.PASS, check.summary
+    assert _refused(subject, "<|end|>")
+    assert not _refused(subject, "<|begin|>")
+
+
+def test_special_ids_that_are_a_list_have_the_names_that_they_decode_to() -> None:
+    assert PlainSubject(Around()).special_ids == {"<|end|>": 0x110000}

@@ -19,6 +19,7 @@ from codex_audit.proofs.tokenizer.subject import (
     Span,
     Subject,
     WrongFormError,
+    refuses_special,
 )
 
 if TYPE_CHECKING:
@@ -49,13 +50,22 @@ class PlainSubject(Subject):
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         if self._switch:
-            return ids_of(self.inner.encode(text, **{self._switch: special}))
-        ids = ids_of(self.inner.encode(text))
+            return self._ids(text, **{self._switch: special})
+        ids = self._ids(text)
         begin, end = self._always
         framed = ids[: len(begin)] == begin and ids[len(ids) - len(end) :] == end
         if special or not framed or len(ids) < len(begin) + len(end):
             return ids
         return ids[len(begin) : len(ids) - len(end)]
+
+    def _ids(self, text: str, **named: Any) -> list[int]:
+        try:
+            return ids_of(self.inner.encode(text, **named))
+        except ValueError as error:
+            if not (refuses_special(error) and _names(self.inner.encode)[1]):
+                raise
+        # It hands on what it is given, and the error says how the text is taken as text.
+        return ids_of(self.inner.encode(text, disallowed_special=(), **named))
 
     def decode(self, ids: Sequence[int]) -> str:
         decode = self.inner.decode
@@ -180,7 +190,12 @@ class PlainSubject(Subject):
     @property
     def special_ids(self) -> Mapping[str, int]:
         found = self._value("special_ids", "special_tokens")
-        return dict(found) if isinstance(found, Mapping) else {}
+        if isinstance(found, Mapping):
+            return dict(found)
+        told = self._value("all_special_ids")  # a list, as in transformers and open_clip
+        if not isinstance(told, list | tuple) or not all(map(_is_id, told)):
+            return {}
+        return {self.inner.decode([number]).strip(): number for number in told}
 
     @property
     def added(self) -> Sequence[str]:

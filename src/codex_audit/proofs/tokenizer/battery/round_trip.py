@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_audit.proofs.tokenizer.normalization import canonical, explain, said
+from codex_audit.proofs.tokenizer.normalization import canonical, explain, explain_most, said
 from codex_audit.proofs.tokenizer.proof import (
     Found,
     Measured,
@@ -69,13 +69,18 @@ def judge(trial: Trial) -> Found:
             **measured,
         )
     named = explain(pairs, trial.normalization)
+    fault = f"{count}; "
     if not named:
-        lost = {
-            each for each, became in pairs if not explain([(each, became)], trial.normalization)
-        }
-        text = trial.smallest([text, *(each for each in failing if each in lost)], fails)
+        part = explain_most(pairs, trial.normalization)
+
+        def beyond(text: str) -> bool:
+            kept = [*trial.normalization, *part]
+            return fails(text) and canonical(text, kept) != canonical(_became(trial, text), kept)
+
+        text = trial.smallest([each for each, _ in pairs if beyond(each)] or [text], beyond)
         back = _became(trial, text)
-    fault = f"{count}; shortest: {shown(text)} becomes {shown(back)}"
+        fault += f"beside what {said(part)}, " if part else ""
+    fault += f"shortest: {shown(text)} becomes {shown(back)}"
     if named:
         declared = [*trial.normalization, *named]
         names = ", ".join(f'"{name}"' for name in declared if name not in subject.implied)

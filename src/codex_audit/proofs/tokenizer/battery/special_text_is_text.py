@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
 from codex_audit.proofs.tokenizer.search import shown
-from codex_audit.proofs.tokenizer.subject import LacksError
+from codex_audit.proofs.tokenizer.subject import LacksError, refuses_special
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +46,9 @@ def judge(trial: Trial) -> Found:
                 ids = call()
             except LacksError:
                 continue
-            except Exception:
-                if trial.domain:  # which such a text may be outside of
+            except Exception as error:
+                # Such a text may be outside of a domain.
+                if trial.domain or refuses_special(error):
                     continue
                 raise
             extra = control(ids) - (frame if "begin" in name else Counter())
