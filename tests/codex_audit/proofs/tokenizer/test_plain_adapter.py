@@ -96,3 +96,12 @@ def test_a_refusal_of_special_tokens_is_no_fault(tmp_path: Path) -> None:
 
 def test_special_ids_that_are_a_list_have_the_names_that_they_decode_to() -> None:
     assert PlainSubject(Around()).special_ids == {"<|end|>": 0x110000}
+
+
+def test_of_many_special_tokens_some_are_shown(tmp_path: Path) -> None:
+    inner = LikeTiktoken()
+    inner.special_ids = {f"<{n}>": 0x110000 + n for n in range(1000)}  # type: ignore[attr-defined]
+    trial = Trial(subject=PlainSubject(inner), texts={}, scratch=tmp_path)
+    check = try_proof(battery()["special_ids_distinct"], trial)
+    assert check.verdict is Verdict.PASS
+    assert check.summary.endswith("<7>=1114119 and 992 more: no id belongs to two tokens")

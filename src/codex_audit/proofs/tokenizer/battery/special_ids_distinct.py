@@ -7,6 +7,8 @@ from collections import defaultdict
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
 from codex_audit.proofs.tokenizer.subject import LacksError
 
+_SHOWN = 8
+
 
 def judge(trial: Trial) -> Found:
     """From its own file where it has one, which holds what loading it hides."""
@@ -28,8 +30,10 @@ def judge(trial: Trial) -> Found:
         return broken(
             f"id {number} belongs to {' and '.join(map(repr, holders))}", component="special tokens"
         )
-    names = ", ".join(f"{token}={n}" for token, n in sorted(special.items(), key=lambda t: t[1]))
-    return holds(f"{names}: no id belongs to two tokens", compared=len(special))
+    ordered = sorted(special.items(), key=lambda t: t[1])
+    names = ", ".join(f"{token}={number}" for token, number in ordered[:_SHOWN])
+    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return holds(f"{names}{more}: no id belongs to two tokens", compared=len(special))
 
 
 PROOF = TokenizerProof(
