@@ -14,7 +14,7 @@ import msgspec
 from codex_audit.proofs.child import in_tree, place_of, serve
 from codex_audit.proofs.tokenizer import domain, loading
 from codex_audit.proofs.tokenizer.proof import Trial, battery, try_proof
-from codex_audit.proofs.tokenizer.subject import refuses_special
+from codex_audit.proofs.tokenizer.subject import is_refused
 from codex_audit.proofs.tokenizer.texts import CORPUS, HARD_TEXTS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def job(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     subject = _subject(root, spec["path"], spec["factory"])
     own_texts = _domain(subject, root, spec["domain"])
     texts = domain.hard(own_texts) if own_texts else HARD_TEXTS
-    texts = {name: text for name, text in texts.items() if not _refused(subject, text)}
+    texts = {name: text for name, text in texts.items() if not is_refused(subject, text)}
     ids = {name: _ids(subject, text) for name, text in texts.items()}
     unsteady = any(_ids(subject, text) != ids[each] for each, text in texts.items())
     _tell(own.parent, spec["name"], "ids", ids)
@@ -101,17 +101,6 @@ def _ids(subject: Subject, text: str) -> list[int] | None:
         raise
     except BaseException:  # noqa: BLE001 - also a panic of a compiled library
         return None
-
-
-def _refused(subject: Subject, text: str) -> bool:
-    """Whether a text is refused for the special token in it: that is no fault, and no trial."""
-    try:
-        subject.encode(text)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 - as in `_ids`
-        return isinstance(error, ValueError) and refuses_special(error)
-    return False
 
 
 def _domain(subject: Subject, root: Path, named: str | None) -> tuple[str, ...]:

@@ -21,11 +21,6 @@ class LacksError(Exception):
     """The subject does not offer what a proof asks of it; the text says what."""
 
 
-def refuses_special(error: Exception) -> bool:
-    """Whether tiktoken refuses a text since it spells a special token, which is its default."""
-    return isinstance(error, ValueError) and "disallowed_special=()" in str(error)
-
-
 class WrongFormError(TypeError):
     """A method of the subject gave what is no text, no ids or no rows; the text says what."""
 
@@ -207,3 +202,35 @@ class Subject:
     def lacks(self, what: str) -> NoReturn:
         """Raise that the subject does not offer `what`."""
         raise LacksError(f"the subject offers no {what}" if what[:2] != "a " else f"no {what[2:]}")
+
+
+def is_of_tiktoken(error: Exception) -> bool:
+    """Whether tiktoken refuses a text since it spells a special token, which is its default."""
+    return isinstance(error, ValueError) and "disallowed_special=()" in str(error)
+
+
+def refuses_special(subject: Subject, text: str, error: Exception) -> bool:
+    """Whether a text raised only for the special token that it spells."""
+    if is_of_tiktoken(error):
+        return True
+    spelled = [token for token in subject.special_ids if token and token in text]
+    for token in spelled:
+        text = text.replace(token, "")
+    try:
+        subject.encode(text)
+    except Exception:  # noqa: BLE001 - then it raises on what is left as well
+        return False
+    return bool(spelled)
+
+
+def is_refused(subject: Subject, text: str) -> bool:
+    """Whether a text is refused for the special token in it: that is no fault, and no trial."""
+    try:
+        subject.encode(text)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:  # noqa: BLE001 - other proofs judge what raises
+        return refuses_special(subject, text, error)
+    except BaseException:  # noqa: BLE001 - a panic of a compiled library
+        return False
+    return False

@@ -10,8 +10,7 @@ import pytest
 from codex_audit.outcome import Verdict
 from codex_audit.proofs.tokenizer.adapters.plain import PlainSubject
 from codex_audit.proofs.tokenizer.proof import Trial, battery, try_proof
-from codex_audit.proofs.tokenizer.run import _refused
-from codex_audit.proofs.tokenizer.subject import WrongFormError, refuses_special
+from codex_audit.proofs.tokenizer.subject import WrongFormError, is_of_tiktoken, is_refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,12 +85,29 @@ def test_a_refusal_of_special_tokens_is_no_fault(tmp_path: Path) -> None:
     subject = PlainSubject(Closed())
     with pytest.raises(ValueError, match="disallowed") as refused:
         subject.encode("<|end|>")
-    assert refuses_special(refused.value)
+    assert is_of_tiktoken(refused.value)
     trial = Trial(subject=subject, texts={"plain": "a b"}, scratch=tmp_path, examples=20)
     check = try_proof(battery()["special_text_is_text"], trial)
     assert check.verdict is Verdict.PASS, check.summary
-    assert _refused(subject, "<|end|>")
-    assert not _refused(subject, "<|begin|>")
+    assert check.summary.endswith("are text; 5 of them are refused")
+    assert is_refused(subject, "<|end|>")
+    assert not is_refused(subject, "<|begin|>")
+
+
+class LikeMinbpe(LikeTiktoken):
+    special_tokens = {"<|end|>": 0x110000}  # noqa: RUF012 - as minbpe has it
+
+    def encode(self, text: str, *, disallowed_special: object = "all") -> list[int]:
+        assert "<|end|>" not in text
+        assert "\0" not in text
+        return super().encode(text, disallowed_special=disallowed_special)
+
+
+def test_an_assertion_about_special_tokens_is_told_from_others() -> None:
+    subject = PlainSubject(LikeMinbpe())
+    assert is_refused(subject, "a<|end|>")
+    assert not is_refused(subject, "a\0")
+    assert not is_refused(subject, "a\0<|end|>")
 
 
 def test_special_ids_that_are_a_list_have_the_names_that_they_decode_to() -> None:

@@ -19,7 +19,7 @@ from codex_audit.proofs.tokenizer.subject import (
     Span,
     Subject,
     WrongFormError,
-    refuses_special,
+    is_of_tiktoken,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class PlainSubject(Subject):
         try:
             return ids_of(self.inner.encode(text, **named))
         except ValueError as error:
-            if not (refuses_special(error) and _names(self.inner.encode)[1]):
+            if not (is_of_tiktoken(error) and _names(self.inner.encode)[1]):
                 raise
         # It hands on what it is given, and the error says how the text is taken as text.
         return ids_of(self.inner.encode(text, disallowed_special=(), **named))

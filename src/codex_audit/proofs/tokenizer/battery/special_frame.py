@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.tokenizer.proof import Found, TokenizerProof, Trial, broken, holds
 from codex_audit.proofs.tokenizer.search import shown
+from codex_audit.proofs.tokenizer.subject import is_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,8 @@ def judge(trial: Trial) -> Found:
 def _spelled(subject: Subject) -> Iterator[str]:
     """Texts that begin or end as if they had their special tokens already."""
     for token in subject.special_ids:
-        yield from (token, f"{token} a", f"a {token}")
+        if not is_refused(subject, token):
+            yield from (token, f"{token} a", f"a {token}")
 
 
 def _split(subject: Subject, text: str, frame: list[int]) -> tuple[int, ...] | None:

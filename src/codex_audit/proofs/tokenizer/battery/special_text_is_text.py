@@ -32,6 +32,7 @@ def judge(trial: Trial) -> Found:
     def control(ids: list[int]) -> Counter[int]:
         return Counter(number for number in ids if number in special)
 
+    refused: set[str] = set()
     frame = control(subject.encode("", special=True))
 
     def met(text: str) -> str:
@@ -48,7 +49,10 @@ def judge(trial: Trial) -> Found:
                 continue
             except Exception as error:
                 # Such a text may be outside of a domain.
-                if trial.domain or refuses_special(error):
+                if trial.domain:
+                    continue
+                if refuses_special(subject, text, error):
+                    refused.add(text)
                     continue
                 raise
             extra = control(ids) - (frame if "begin" in name else Counter())
@@ -67,8 +71,10 @@ def judge(trial: Trial) -> Found:
     ]
     found = trial.hardest(meets, trial.examples // 2, [*made, *trial.texts.values()])
     if found is None:
+        besides = f"; {len(refused)} of them are refused" if refused else ""
         return holds(
-            f"{len(made)} texts that hold special tokens, and {len(trial.texts)} others, are text",
+            f"{len(made)} texts that hold special tokens, and {len(trial.texts)} others, are text"
+            f"{besides}",
             compared=len(made) + len(trial.texts),
         )
     failing, text = found
