@@ -10,7 +10,12 @@ import pytest
 from codex_audit.outcome import Verdict
 from codex_audit.proofs.tokenizer.adapters.plain import PlainSubject
 from codex_audit.proofs.tokenizer.proof import Trial, battery, try_proof
-from codex_audit.proofs.tokenizer.subject import WrongFormError, is_of_tiktoken, is_refused
+from codex_audit.proofs.tokenizer.subject import (
+    LacksError,
+    WrongFormError,
+    is_of_tiktoken,
+    is_refused,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,3 +126,37 @@ def test_of_many_special_tokens_some_are_shown(tmp_path: Path) -> None:
     check = try_proof(battery()["special_ids_distinct"], trial)
     assert check.verdict is Verdict.PASS
     assert check.summary.endswith("<7>=1114119 and 992 more: no id belongs to two tokens")
+
+
+class LikeLlama:
+    def encode(self, text: str, bos: bool, eos: bool) -> list[int]:
+        return [1] * bos + [ord(letter) + 3 for letter in text] + [2] * eos
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(chr(number - 3) for number in ids if number > 2)
+
+
+def test_arguments_for_begin_and_end_are_given() -> None:
+    subject = PlainSubject(LikeLlama())
+    assert subject.encode("a") == [ord("a") + 3]
+    assert subject.encode("a", special=True) == [1, ord("a") + 3, 2]
+
+
+@pytest.mark.parametrize("told", [["a", "b"], {"a": 0, "b": 1}, [(0, "a"), (1, "b")]])
+def test_vocabularies_of_several_forms(told: object) -> None:
+    inner = LikeLlama()
+    inner.vocab = lambda: told  # type: ignore[attr-defined]
+    assert PlainSubject(inner).vocabulary() == [("a", 0), ("b", 1)]
+
+
+def test_a_negative_padding_id_is_none() -> None:
+    inner = LikeLlama()
+    inner.pad_id = -1  # type: ignore[attr-defined]
+    assert PlainSubject(inner).pad_id is None
+
+
+def test_bytes_that_are_shown_alike_are_no_vocabulary() -> None:
+    inner = LikeLlama()
+    inner.vocab = lambda: ["a", "\ufffd", "\ufffd"]  # type: ignore[attr-defined]
+    with pytest.raises(LacksError, match="U\\+FFFD"):
+        PlainSubject(inner).vocabulary()

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import inspect
 import operator
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SPECIAL = ("special", "add_special_tokens")
+_BOTH = (("bos", "eos"), ("add_bos", "add_eos"))  # as Llama's and torchtune's
 _FILES = ("file", "prefix")
 _GIVEN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _FRAMED = ("max_length", "padding_side", "truncation_side", "pad_to")
@@ -49,6 +51,8 @@ class PlainSubject(Subject):
             )
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
+        if self._both:
+            return self._ids(text, **dict.fromkeys(self._both, special))
         if self._switch:
             return self._ids(text, **{self._switch: special})
         ids = self._ids(text)
@@ -170,7 +174,12 @@ class PlainSubject(Subject):
         found = self._value("vocabulary", "vocab", "get_vocab")
         if found is None:
             self.lacks("a vocabulary that can be listed")
-        pairs = found.items() if isinstance(found, Mapping) else found
+        pairs = found.items() if isinstance(found, Mapping) else list(found)
+        if all(isinstance(token, str | bytes) for token in pairs):  # in the order of their ids
+            shown = Counter(token for token in pairs if isinstance(token, str))
+            if any(count > 1 and "\ufffd" in token for token, count in shown.items()):
+                self.lacks("a vocabulary that tells bytes apart: it shows them as U+FFFD")
+            return [(token, number) for number, token in enumerate(pairs)]
         # Some list what an id stands for, and not the id of a token.
         ordered = (pair if _is_id(pair[1]) else pair[::-1] for pair in map(tuple, pairs))
         return [(token, operator.index(number)) for token, number in ordered]
@@ -204,7 +213,7 @@ class PlainSubject(Subject):
     @property
     def pad_id(self) -> int | None:
         found = self._value("pad_id", "pad_token_id")
-        return None if found is None else int(found)
+        return None if found is None or int(found) < 0 else int(found)  # -1 of SentencePiece
 
     @property
     def unknown_id(self) -> int | None:
@@ -248,6 +257,12 @@ class PlainSubject(Subject):
         return None
 
     @cached_property
+    def _both(self) -> tuple[str, ...]:
+        """The arguments of `encode` that ask for a begin and for an end token."""
+        takes, _ = _names(self.inner.encode)
+        return next((both for both in _BOTH if takes.issuperset(both)), ())
+
+    @cached_property
     def _switch(self) -> str | None:
         """The argument of `encode` that asks for begin and end tokens."""
         takes, anything = _names(self.inner.encode)
@@ -265,7 +280,7 @@ class PlainSubject(Subject):
     @cached_property
     def _always(self) -> tuple[list[int], list[int]]:
         """Begin and end tokens of an `encode` that cannot be asked to leave them out."""
-        if self._switch:
+        if self._both or self._switch:
             return [], []
         try:
             frame, one = ids_of(self.inner.encode("")), ids_of(self.inner.encode("a"))
