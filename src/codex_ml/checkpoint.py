@@ -33,15 +33,15 @@ from codex_ml.checkpoint_format import (
     DamagedError,
     FormatError,
     commit,
-    fsync,
     itself,
-    json_numbers,
     manifest_if_whole,
     plain,
     remove,
     seal,
     verify,
 )
+from codex_ml.documents import fsync, numbers
+from codex_ml.documents import plain as as_json
 from codex_ml.environment import config_hash, manifest
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class CheckpointStore:
     ) -> dict[str, Any]:
         return {
             "step": step,
-            "metrics": json_numbers(metrics or {}),
+            "metrics": as_json(numbers(metrics or {})),
             "config_hash": config_hash(config) if config is not None else None,
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "saved_at": time.time(),

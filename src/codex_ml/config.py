@@ -38,6 +38,7 @@ from typing import (
 import msgspec
 import yaml
 
+from codex_ml import documents
 from codex_ml.environment import config_hash
 
 T = TypeVar("T")
@@ -79,10 +80,8 @@ class Config(Generic[T]):
     def save(self, directory: Path) -> Path:
         """Write `config.yaml` into the directory of the run, whole or not at all."""
         directory.mkdir(parents=True, exist_ok=True)
-        path = directory / "config.yaml"
-        temporary = directory / f".config.yaml.{os.getpid()}"
-        temporary.write_text(f"# SHA-256 {self.hash}\n{self.to_yaml()}", encoding="utf-8")
-        return temporary.replace(path)
+        text = f"# SHA-256 {self.hash}\n{self.to_yaml()}"
+        return documents.write(directory / "config.yaml", text.encode())
 
 
 class Schema(Generic[T]):

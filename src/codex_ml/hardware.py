@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from codex_ml import optional
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +34,22 @@ class Gpu:
         """
         nvml = _nvml()
         found: dict[str, float] = {}
-        try:
+        with suppress(nvml.NVMLError):
             used = int(nvml.nvmlDeviceGetMemoryInfo(self._handle).used)
-            found["memory_bytes"] = used
-            found["memory_percent"] = 100 * used / self.memory_bytes
+            found |= {"memory_bytes": used, "memory_percent": 100 * used / self.memory_bytes}
             found["percent"] = float(nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu)
-        except nvml.NVMLError as error:
-            _log.debug("%s: %s", self.name, error)
         return found
 
 
 @cache
 def _nvml() -> Any:
     """NVML, started; None where there is no package or no driver."""
-    try:
+    with suppress(ModuleNotFoundError):
         nvml: Any = optional.load("pynvml", extra="monitoring")
-    except ModuleNotFoundError as error:
-        _log.debug("no NVML: %s", error)
-        return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        _log.debug("no NVML: %s", error)
-        return None
-    return nvml
+        with suppress(nvml.NVMLError):
+            nvml.nvmlInit()
+            return nvml
+    return None
 
 
 @cache
@@ -74,7 +64,7 @@ def gpus() -> tuple[Gpu, ...]:
         return ()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = []
-    try:
+    with suppress(nvml.NVMLError):  # the first entry that names no device ends the list, as in CUDA
         every = ",".join(map(str, range(nvml.nvmlDeviceGetCount())))
         for entry in map(str.strip, (every if visible is None else visible).split(",")):
             handle = (
@@ -84,9 +74,6 @@ def gpus() -> tuple[Gpu, ...]:
             )
             total = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
             found.append(Gpu(nvml.nvmlDeviceGetName(handle), total, handle))
-    except nvml.NVMLError as error:
-        # As CUDA reads it: the first entry that names no device ends the list.
-        _log.debug("CUDA_VISIBLE_DEVICES=%s: %s", visible, error)
     return tuple(found)
 
 
@@ -103,9 +90,8 @@ def hardware() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,8 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from codex_ml.documents import from_json, header, to_json, write
+
 FORMAT = "codex-ml-data"
-FORMAT_VERSION = 1
 
 
 class ManifestError(ValueError):
@@ -35,12 +35,7 @@ class Shard(msgspec.Struct, frozen=True):
             raise ValueError(f"path: {path} leads out of the manifest's directory")
 
 
-class _Header(msgspec.Struct):
-    format: Any = None
-    format_version: Any = None
-
-
-class _Document(_Header, kw_only=True):
+class _Document(msgspec.Struct):
     shards: Annotated[tuple[Shard, ...], msgspec.Meta(min_length=1)]
 
 
@@ -154,10 +149,7 @@ def write_manifest(
         rows = count(file) if count else sum(1 for _ in parse(content, file))
         name = file.resolve().relative_to(path.parent.resolve()).as_posix()
         described.append(Shard(name, rows, len(content), hashlib.sha256(content).hexdigest()))
-    document = _Document(format=FORMAT, format_version=FORMAT_VERSION, shards=tuple(described))
-    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
-    temporary.replace(path)
+    write(path, to_json({**header(FORMAT), "shards": msgspec.to_builtins(described)}))
     return read_manifest(path)
 
 
@@ -169,20 +161,9 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = path.read_bytes()
-        header = msgspec.json.decode(content, type=_Header)
+        document = msgspec.convert(from_json(content, FORMAT), _Document)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    except msgspec.DecodeError as error:
-        raise ManifestError(f"{path}: not JSON ({error})") from error
-    if header.format != FORMAT:
-        raise ManifestError(f"{path}: format: not {FORMAT!r}; write one with write_manifest")
-    if header.format_version != FORMAT_VERSION:
-        raise ManifestError(
-            f"{path}: format_version: {header.format_version}, and this version reads "
-            f"{FORMAT_VERSION}"
-        )
-    try:
-        document = msgspec.json.decode(content, type=_Document)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
         raise ManifestError(f"{path}: {error}") from error
     return Manifest(path, document.shards, hashlib.sha256(content).hexdigest())

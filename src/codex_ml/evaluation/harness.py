@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codex_ml.documents import header, to_json, write
 from codex_ml.environment import git_state, packages
 from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from codex_ml.evaluation.thresholds import Threshold
 
 FORMAT = "codex-ml-evaluation"
-FORMAT_VERSION = 1
 
 _LIBRARIES = {"numpy", "scikit-learn", "sacrebleu", "torch"}
 
@@ -69,8 +68,7 @@ def evaluate(
     ]
     commit, dirty = git_state()
     return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        **header(FORMAT),
         "task": {"name": task.name, "file": task.path.name, "sha256": task.sha256},
         "data": {"manifest": task.manifest.path.name, "sha256": task.manifest.sha256},
         "examples": len(pairs),
@@ -92,7 +90,7 @@ def save_evaluation(results: Mapping[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write(path, to_json(results))
 
 
 def summary(results: Mapping[str, Any]) -> str:

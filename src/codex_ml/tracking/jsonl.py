@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
+from codex_ml.documents import numbers, plain
+from codex_ml.tracking.base import Tracker, TrackingWarning
 
 _log = logging.getLogger(__name__)
 

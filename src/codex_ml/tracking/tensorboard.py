@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tracking.base import Tracker, numbers, plain
+from codex_ml.documents import numbers, plain
+from codex_ml.tracking.base import Tracker
 
 
 class TensorBoardTracker(Tracker):

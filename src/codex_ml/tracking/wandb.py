@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
+from codex_ml.documents import numbers, plain
+from codex_ml.tracking.base import Tracker, TrackingWarning
 
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 30
