@@ -140,25 +140,20 @@ def _check_names(task: Task, thresholds: Sequence[Threshold]) -> None:
 
 
 def _paired(task: Task, rows: Sequence[Row], predictions: Sequence[Row]) -> list[Pair]:
-    by_id: dict[str, Row] = {}
-    for prediction in predictions:
-        earlier = by_id.setdefault(_id(prediction, task), prediction)
-        if earlier is not prediction:
-            raise EvaluationError(f"{prediction.place}: {task.id}: also that of {earlier.place}")
-    pairs: list[Pair] = []
-    seen: dict[str, Row] = {}
-    for row in rows:
-        name = _id(row, task)
-        if seen.setdefault(name, row) is not row:
-            raise EvaluationError(f"{row.place}: {task.id}: also that of {seen[name].place}")
-        if name not in by_id:
+    asked, said = _by_id(task, rows), _by_id(task, predictions)
+    for name, row in asked.items():
+        if name not in said:
             raise EvaluationError(f"{row.place}: {task.id}: no prediction for {name!r}")
-        pairs.append(Pair(row, by_id[name]))
-    foreign = next((row for name, row in by_id.items() if name not in seen), None)
-    if foreign is not None:
-        raise EvaluationError(f"{foreign.place}: {task.id}: the task has no such row")
-    return pairs
+    for name, row in said.items():
+        if name not in asked:
+            raise EvaluationError(f"{row.place}: {task.id}: the task has no such row")
+    return [Pair(row, said[name]) for name, row in asked.items()]
 
 
-def _id(row: Row, task: Task) -> str:
-    return str(field(row, task.id))  # 7 and "7" are one id
+def _by_id(task: Task, rows: Sequence[Row]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for row in rows:
+        earlier = found.setdefault(str(field(row, task.id)), row)  # 7 and "7" are one id
+        if earlier is not row:
+            raise EvaluationError(f"{row.place}: {task.id}: also that of {earlier.place}")
+    return found

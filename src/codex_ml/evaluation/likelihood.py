@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 
 def language_model(
-    model: nn.Module,
-    tokenizer: Tokenizer,
-    *,
-    context: int,
-    key: str = "text",
-    batch_size: int = 64,
+    model: nn.Module, tokenizer: Tokenizer, *, context: int, key: str = "text", batch_size: int = 64
 ) -> Predict:
     """What to give `evaluate` for a causal language model.
 

@@ -20,6 +20,8 @@ from codex_ml.evaluation.tasks import EvaluationError, Pair, field, number
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from codex_ml.shards import Row
+
     Weights = NDArray[np.float64]
     Statistic = Callable[[Weights], float]
     Metric = Callable[[Sequence[Pair], str | None], Statistic]
@@ -57,18 +59,6 @@ def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:
     return statistic
 
 
-def perplexity(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Exp of the mean negative log-likelihood a token: of `nll` in nats, summed over `tokens`."""
-    del target
-    return _rate(pairs, "tokens", math.exp)
-
-
-def bits_per_byte(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Negative log-likelihood in bits a byte of text: comparable between tokenizers."""
-    del target
-    return _rate(pairs, "bytes", lambda nats: nats / math.log(2))
-
-
 def _scikit(
     score: str, of: Callable[..., tuple[Any, Any]], *, classes: int = 1, **options: object
 ) -> Metric:
@@ -93,20 +83,25 @@ def _scikit(
     return metric
 
 
-def _rate(pairs: Sequence[Pair], per: str, scale: Callable[[float], float]) -> Statistic:
-    rows = [pair.prediction for pair in pairs]
-    nats, units = _numbers(rows, "nll"), _numbers(rows, per)
-    # An end token is predicted, and has no bytes.
-    wrong = np.flatnonzero((units < 0) | (units == 0) & (nats != 0) & (per == "tokens"))
-    if wrong.size:
-        row = rows[int(wrong[0])]
-        raise EvaluationError(f"{row.place}: {per}: {row.values[per]} {per} for an nll")
+def _rate(per: str, scale: Callable[[float], float]) -> Metric:
+    """A metric of the mean negative log-likelihood a unit: of `nll` in nats."""
 
-    def statistic(weights: Weights) -> float:
-        size = _weighted(weights, units)
-        return scale(float(_weighted(weights, nats) / size)) if size else math.nan
+    def metric(pairs: Sequence[Pair], _: str | None) -> Statistic:
+        rows = [pair.prediction for pair in pairs]
+        nats, units = _numbers(rows, "nll"), _numbers(rows, per)
+        # An end token is predicted, and has no bytes.
+        wrong = np.flatnonzero((units < 0) | (units == 0) & (nats != 0) & (per == "tokens"))
+        if wrong.size:
+            row = rows[int(wrong[0])]
+            raise EvaluationError(f"{row.place}: {per}: {row.values[per]} {per} for an nll")
 
-    return statistic
+        def statistic(weights: Weights) -> float:
+            size = _weighted(weights, units)
+            return scale(float(_weighted(weights, nats) / size)) if size else math.nan
+
+        return statistic
+
+    return metric
 
 
 def _weighted(weights: Weights, values: Weights) -> Any:
@@ -119,13 +114,7 @@ def _classes(pairs: Sequence[Pair], key: str) -> tuple[NDArray[np.int64], NDArra
     numbers: dict[Any, int] = {}
     rows = []
     for pair in pairs:
-        true, predicted = field(pair.example, key), field(pair.prediction, "prediction")
-        for value, place, name in (
-            (true, pair.example.place, key),
-            (predicted, pair.prediction.place, "prediction"),
-        ):
-            if not isinstance(value, str | Integral):
-                raise EvaluationError(f"{place}: {name}: a class is text or a whole number")
+        true, predicted = _class(pair.example, key), _class(pair.prediction, "prediction")
         if isinstance(true, str) is not isinstance(predicted, str):
             raise EvaluationError(
                 f"{pair.prediction.place}: prediction: {predicted!r} and the target {true!r} "
@@ -134,6 +123,12 @@ def _classes(pairs: Sequence[Pair], key: str) -> tuple[NDArray[np.int64], NDArra
         rows.append([numbers.setdefault(value, len(numbers)) for value in (true, predicted)])
     table = np.asarray(rows, dtype=np.int64)
     return table[:, 0], table[:, 1]
+
+
+def _class(row: Row, key: str) -> Any:
+    if not isinstance(value := field(row, key), str | Integral):
+        raise EvaluationError(f"{row.place}: {key}: a class is text or a whole number")
+    return value
 
 
 def _quantities(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
@@ -149,7 +144,7 @@ def _scores(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
     return true, _numbers([pair.prediction for pair in pairs], "score")
 
 
-def _numbers(rows: Sequence[Any], key: str) -> Weights:
+def _numbers(rows: Sequence[Row], key: str) -> Weights:
     return np.asarray([number(row, key) for row in rows], dtype=np.float64)
 
 
@@ -174,6 +169,8 @@ METRICS: dict[str, Metric] = {
     "mae": _scikit("mean_absolute_error", _quantities),
     "rmse": _scikit("root_mean_squared_error", _quantities),
     "bleu": bleu,
-    "perplexity": perplexity,
-    "bits_per_byte": bits_per_byte,
+    # Exp of the mean a token.
+    "perplexity": _rate("tokens", math.exp),
+    # Bits a byte of text: comparable between tokenizers.
+    "bits_per_byte": _rate("bytes", lambda nats: nats / math.log(2)),
 }

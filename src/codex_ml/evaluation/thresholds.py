@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from codex_ml.evaluation.bootstrap import Interval
 
-_TEXT = re.compile(r"\s*([a-z_0-9]+)(?:\.(value|low|high))?\s*(>=|<=|>|<)\s*(\S+)\s*")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_TEXT = re.compile(rf"\s*([a-z_0-9]+)(?:\.(value|low|high))?\s*(>=|<=|>|<)\s*({_NUMBER})\s*")
 _HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -32,16 +32,12 @@ class Threshold:
             ValueError: it is written otherwise.
         """
         found = _TEXT.fullmatch(text)
-        try:
-            bound = float(found[4]) if found else math.nan
-        except ValueError:
-            bound = math.nan
-        if found is None or math.isnan(bound):
+        if found is None:
             raise ValueError(
                 f"{text!r} is no threshold; write METRIC[.low|.high] >=|<=|>|< NUMBER, "
                 "for instance 'accuracy >= 0.9'"
             )
-        return cls(found[1], found[2] or "value", found[3], bound)
+        return cls(found[1], found[2] or "value", found[3], float(found[4]))
 
     def __str__(self) -> str:
         part = "" if self.part == "value" else f".{self.part}"

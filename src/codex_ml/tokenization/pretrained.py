@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from codex_ml import optional
-from codex_ml.tokenization.protocol import Adapter, Side
+from codex_ml.tokenization.protocol import Adapter, Rows, Side
 
 
 class TransformersTokenizer(Adapter):
@@ -32,7 +32,11 @@ class TransformersTokenizer(Adapter):
                 f"the tokenizer has no padding token {token!r}; name one of its tokens in `pad`"
             )
         self.tokenizer = inner
-        self._pad = str(token)
+        self.settings = {"pad": str(token)}
+        number = inner.convert_tokens_to_ids
+        self.vocab_size, self.pad_id = len(inner), int(number(token))
+        self.special_ids = {special: int(number(special)) for special in inner.all_special_tokens}
+        self.overhead = int(inner.num_special_tokens_to_add(pair=False))
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> TransformersTokenizer:
@@ -53,23 +57,6 @@ class TransformersTokenizer(Adapter):
         inner = auto.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         return cls(inner, pad=pad)
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self.tokenizer)
-
-    @property
-    def pad_id(self) -> int:
-        return int(self.tokenizer.convert_tokens_to_ids(self._pad))
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        tokens = self.tokenizer.all_special_tokens
-        return {token: int(self.tokenizer.convert_tokens_to_ids(token)) for token in tokens}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"pad": self._pad}
-
     def decode(self, ids: Sequence[int]) -> str:
         decode = self.tokenizer.decode
         return str(decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
@@ -77,12 +64,7 @@ class TransformersTokenizer(Adapter):
     def save(self, path: Path) -> None:
         self.tokenizer.save_pretrained(path)
 
-    def _overhead(self) -> int:
-        return int(self.tokenizer.num_special_tokens_to_add(pair=False))
-
-    def _rows(
-        self, texts: list[str], *, special: bool, max_length: int | None, side: Side
-    ) -> list[list[int]]:
+    def _rows(self, texts: list[str], *, special: bool, room: int | None, side: Side) -> Rows:
         if not texts:
             return []
         before = self.tokenizer.truncation_side
@@ -91,8 +73,8 @@ class TransformersTokenizer(Adapter):
             encoded = self.tokenizer(
                 texts,
                 add_special_tokens=special,
-                truncation=max_length is not None,
-                max_length=max_length,
+                truncation=room is not None,
+                max_length=None if room is None else room + special * self.overhead,
                 padding=False,
                 split_special_tokens=True,
                 return_attention_mask=False,

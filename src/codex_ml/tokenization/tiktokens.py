@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codex_ml import optional
-from codex_ml.tokenization.protocol import FramingAdapter
+from codex_ml.tokenization.protocol import FramingAdapter, Rows
 
 
 class TiktokenTokenizer(FramingAdapter):
@@ -30,15 +30,16 @@ class TiktokenTokenizer(FramingAdapter):
     def __init__(
         self, inner: Any, *, pad: str, bos: str | None = None, eos: str | None = None
     ) -> None:
-        self.inner = inner
-        special = self.special_ids
+        special = {token: inner.encode_single_token(token) for token in inner.special_tokens_set}
         for token in (pad, bos, eos):
             if token is not None and token not in special:
                 known = ", ".join(sorted(special))
                 raise ValueError(f"{token!r} is no special token of {inner.name}: {known}")
-        self._pad, self._bos, self._eos = pad, bos, eos
-        self._pad_id = special[pad]
-        self._begin, self._end = ([] if token is None else [special[token]] for token in (bos, eos))
+        self.inner, self.vocab_size, self.pad_id = inner, int(inner.n_vocab), special[pad]
+        self.special_ids = dict(sorted(special.items(), key=lambda item: item[1]))
+        self.settings = {"pad": pad, "bos": bos, "eos": eos}
+        self.begin, self.end = ([] if token is None else [special[token]] for token in (bos, eos))
+        self.overhead = len(self.begin + self.end)
 
     @classmethod
     def load(
@@ -67,20 +68,6 @@ class TiktokenTokenizer(FramingAdapter):
             raise ValueError(f"{path}: not a saved encoding ({error!r})") from error
         return cls(inner, pad=pad, bos=bos, eos=eos)
 
-    @property
-    def vocab_size(self) -> int:
-        return int(self.inner.n_vocab)
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        names = self.inner.special_tokens_set
-        found = {token: self.inner.encode_single_token(token) for token in names}
-        return dict(sorted(found.items(), key=lambda item: item[1]))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"pad": self._pad, "bos": self._bos, "eos": self._eos}
-
     def save(self, path: Path) -> None:
         # Private names, but those by which tiktoken's README extends an encoding.
         ranks = self.inner._mergeable_ranks  # noqa: SLF001
@@ -92,6 +79,6 @@ class TiktokenTokenizer(FramingAdapter):
         }
         path.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
-    def _plain(self, texts: list[str]) -> list[list[int]]:
-        rows: list[list[int]] = self.inner.encode_ordinary_batch(texts)
+    def _plain(self, texts: list[str]) -> Rows:
+        rows: Rows = self.inner.encode_ordinary_batch(texts)
         return rows
