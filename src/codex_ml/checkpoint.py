@@ -15,9 +15,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,12 +40,10 @@ from codex_ml.checkpoint_format import (
     seal,
     verify,
 )
+from codex_ml.checks import Mode, at_least_one, one_of
 from codex_ml.documents import fsync, numbers
 from codex_ml.documents import plain as as_json
 from codex_ml.environment import config_hash, manifest
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "DamagedError", "FormatError"]
 
@@ -67,6 +65,7 @@ class Checkpoint:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(eq=False)
 class CheckpointStore:
     """The checkpoints of one run, in one directory that one process writes.
 
@@ -90,38 +89,28 @@ class CheckpointStore:
         best_by: metric and mode by which the best are kept; None where none is for that, or all.
     """
 
-    def __init__(
-        self,
-        directory: str | os.PathLike[str],
-        *,
-        keep_last: int | None = 3,
-        keep_best: int = 1,
-        keep_every: int | None = None,
-        metric: str | None = "eval_loss",
-        mode: Literal["min", "max"] = "min",
-        attach: Mapping[str, Callable[[Path], object]] | None = None,
-        background: bool = False,
-    ) -> None:
-        if keep_last is not None and keep_last < 1:
-            raise ValueError(
-                f"keep_last={keep_last}: keep at least one checkpoint, or None for all"
-            )
-        for name, value in (("keep_best", keep_best), ("keep_every", keep_every)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode={mode!r}: 'min' or 'max'")
-        taken = {MANIFEST, _WEIGHTS, _STATE} & set(attach or {})
-        if taken:
+    directory: Path
+    _: KW_ONLY
+    keep_last: int | None = 3
+    keep_best: int = 1
+    keep_every: int | None = None
+    metric: str | None = "eval_loss"
+    mode: Mode = "min"
+    attach: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep_last is not None and self.keep_last < 1:
+            raise ValueError(f"keep_last={self.keep_last}: keep at least one, or None for all")
+        at_least_one(keep_best=self.keep_best, keep_every=self.keep_every)
+        one_of(Mode, mode=self.mode)
+        if taken := {MANIFEST, _WEIGHTS, _STATE} & set(self.attach):
             raise ValueError(f"attach: {taken.pop()!r} is the checkpoint's own file")
-        self.directory = Path(directory)
-        self._attach = dict(attach or {})
-        self._keep_last = keep_last
-        self._keep_best = keep_best
-        self._keep_every = keep_every
-        self.best_by = (metric, mode) if metric and keep_last is not None else None
+        self.directory = Path(self.directory)
+        best = self.metric and self.keep_last is not None
+        self.best_by = (self.metric, self.mode) if best else None
         self._resumed_from: Path | None = None
-        self._buffers = Buffers() if background else None
+        self._buffers = Buffers() if self.background else None
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
 
@@ -188,7 +177,7 @@ class CheckpointStore:
         if pending is not None:
             pending.result()
 
-    def load(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
+    def load(self, path: Path | None = None) -> Checkpoint:
         """Read and verify a checkpoint onto the CPU: that at `path`, or the newest intact one.
 
         Raises:
@@ -197,7 +186,7 @@ class CheckpointStore:
             CheckpointError: there is none, or none that is intact; the message lists why.
         """
         self.wait()
-        found, described, skipped = self._find(Path(path) if path else None)
+        found, described, skipped = self._find(path)
         if "ranks" in described:
             raise FormatError(
                 f"{found}: written by {described['ranks']} ranks; load it with "
@@ -246,7 +235,7 @@ class CheckpointStore:
         final = self.directory / f"{sequence:06d}-step-{step:08d}"
         temporary = self.directory / (WRITING + final.name)
         temporary.mkdir()
-        for part, write in self._attach.items():
+        for part, write in self.attach.items():
             write(temporary / part)
         attached = sorted(path for path in temporary.rglob("*") if path.is_file())
         return temporary, final, [path.relative_to(temporary).as_posix() for path in attached]
@@ -272,18 +261,17 @@ class CheckpointStore:
 
         What is not whole, or not ours, neither counts as kept nor is it deleted.
         """
-        if self._keep_last is None:
+        if self.keep_last is None:
             return
         whole = {path: found for path in self.paths() if (found := manifest_if_whole(path))}
-        kept = {newest, *list(whole)[-self._keep_last :]}
+        kept = {newest, *list(whole)[-self.keep_last :]}
         kept |= {path for path in whole if path.resolve() == self._resumed_from}
-        every = self._keep_every
-        kept |= {path for path, found in whole.items() if every and found["step"] % every == 0}
-        metric, mode = self.best_by or (None, None)
-        values = {path: found["metrics"].get(metric) for path, found in whole.items()}
+        if every := self.keep_every:
+            kept |= {path for path, found in whole.items() if found["step"] % every == 0}
+        values = {path: found["metrics"].get(self.metric) for path, found in whole.items()}
         numbers = [path for path, value in values.items() if isinstance(value, int | float)]
-        sign = -1 if mode == "max" else 1
-        kept |= {*sorted(numbers, key=lambda path: sign * values[path])[: self._keep_best]}
+        sign = -1 if self.mode == "max" else 1
+        kept |= {*sorted(numbers, key=lambda path: sign * values[path])[: self.keep_best]}
         remove(whole.keys() - kept)
 
 

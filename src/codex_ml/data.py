@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -36,6 +37,7 @@ class DataStateError(ValueError):
     """A saved position that does not belong to this data."""
 
 
+@dataclass(eq=False)
 class ResumableSampler(Sampler[int]):
     """Indices of one epoch after another, in an order that seed and epoch alone decide.
 
@@ -56,20 +58,20 @@ class ResumableSampler(Sampler[int]):
         ValueError: there is no such rank, or there are fewer samples than ranks.
     """
 
-    def __init__(
-        self, size: int, *, seed: int, shuffle: bool = True, rank: int = 0, world: int = 1
-    ) -> None:
-        if not 0 <= rank < world:
-            raise ValueError(f"rank={rank} is not one of world={world}")
-        if 0 < size < world:
-            raise ValueError(f"{size} samples for {world} ranks: some would get none")
-        self.size = size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.rank = rank
-        self.world = world
-        self.epoch = 0
-        self.position = 0
+    size: int
+    _: KW_ONLY
+    seed: int
+    shuffle: bool = True
+    rank: int = 0
+    world: int = 1
+    epoch: int = field(default=0, init=False)
+    position: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world:
+            raise ValueError(f"rank={self.rank} is not one of world={self.world}")
+        if 0 < self.size < self.world:
+            raise ValueError(f"{self.size} samples for {self.world} ranks: some would get none")
 
     def __len__(self) -> int:
         """Samples left for this rank in this epoch."""

@@ -158,15 +158,13 @@ class ShardedStore(CheckpointStore):
     file a rank. The directory must be one that all ranks see. Every method but `paths` is to be
     called on all ranks. Needs torch 2.8 or newer.
 
-    Args:
-        directory: as for `CheckpointStore`.
-        policy: of retention, as for `CheckpointStore`; not `background`.
+    Its arguments are those of `CheckpointStore`, but for `background`.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], **policy: Any) -> None:
-        if policy.get("background"):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.background:
             raise ValueError("a ShardedStore does not write in the background")
-        super().__init__(directory, **policy)
 
     def save(
         self,
@@ -226,7 +224,7 @@ class ShardedStore(CheckpointStore):
 
     def load(  # type: ignore[override]  # it needs to know how this run is sharded
         self,
-        path: str | os.PathLike[str] | None = None,
+        path: Path | None = None,
         *,
         like: Mapping[str, Tensor],
         exact: bool = True,
@@ -248,7 +246,7 @@ class ShardedStore(CheckpointStore):
         from torch.distributed.checkpoint.state_dict_loader import load  # noqa: PLC0415 - as above
 
         rank, world = dist.get_rank(), dist.get_world_size()
-        find = _together(lambda: self._find(Path(path) if path else None), only=0)
+        find = _together(lambda: self._find(path), only=0)
         found, described, skipped = find[0]
         if "ranks" not in described:
             raise FormatError(f"{found}: written by one process; load it with CheckpointStore")

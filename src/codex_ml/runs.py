@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=RunConfig)
 
-FREE = (
+FREE = {
     "gate.min_delta", "gate.patience", "output", "report_every", "resume", "steps", "thresholds",
-    "trackers",
-)  # fmt: skip
-FREE_OF_TRAINER = ("trainer.evaluate_every", "trainer.save_every")
+    "trackers", "trainer.evaluate_every", "trainer.save_every",
+}  # fmt: skip
+"""What a resumed run may change: how far it goes, how it is watched and how it is judged."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,10 +47,9 @@ class RunError(ValueError):
 def open_run(run: Config[R]) -> None:
     """Begin a run in `output`, or with `resume` continue the one there; log, seed, save settings.
 
-    A resumed run may change how far it goes, how it is watched and how it is judged (`FREE`,
-    `FREE_OF_TRAINER`), and no setting that it computes by; `steps` only where
-    `schedule.total` says where the schedule ends. What was killed before its first checkpoint
-    is resumed too, from its beginning.
+    A resumed run may change what `FREE` names and no setting that it computes by; `steps` only
+    where `schedule.total` says where the schedule ends. What was killed before its first
+    checkpoint is resumed too, from its beginning.
 
     Raises:
         RunError: there is a run already, or none to continue, or it had other settings.
@@ -62,9 +61,8 @@ def open_run(run: Config[R]) -> None:
     if settings.resume:
         _check_same(run, path)
     elif path.exists():
-        raise RunError(
-            f"{settings.output}: holds a run; continue it with --resume, or name another --output"
-        )
+        said = "holds a run; continue it with --resume, or name another --output"
+        raise RunError(f"{settings.output}: {said}")
     run.save(settings.output)
     setup_logging(settings.output)
     if settings.deterministic:
@@ -170,9 +168,7 @@ def _check_same(run: Config[R], path: Path) -> None:
     if not path.exists():
         raise RunError(f"{path.parent}: holds no run to resume; leave out --resume to begin one")
     before = flattened(yaml.safe_load(path.read_text(encoding="utf-8")))
-    free = {*FREE, *FREE_OF_TRAINER}
-    if run.settings.schedule.total is None:
-        free -= {"steps"}
+    free = FREE - ({"steps"} if run.settings.schedule.total is None else set())
     for key, value in flattened(run.values).items():
         if key not in free and before.get(key) != value:
             raise RunError(

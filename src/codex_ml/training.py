@@ -23,29 +23,14 @@ from codex_ml import seeding
 from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
 from codex_ml.distributed import Ranks, ShardedStore
 from codex_ml.modes import evaluating
-from codex_ml.training_types import (
-    Event,
-    Loader,
-    LossFunction,
-    NonFiniteError,
-    Step,
-    TrainerConfig,
-)
+from codex_ml.training_types import Event, Loader, LossFunction, NonFiniteError, Step, TrainerConfig
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from codex_ml.checkpoint import Checkpoint, CheckpointStore
 
-__all__ = [
-    "Event",
-    "Loader",
-    "LossFunction",
-    "NonFiniteError",
-    "Step",
-    "Trainer",
-    "TrainerConfig",
-]
+__all__ = ["Event", "Loader", "LossFunction", "NonFiniteError", "Step", "Trainer", "TrainerConfig"]
 
 B = TypeVar("B")
 
@@ -198,9 +183,7 @@ class Trainer(Generic[B]):
                 self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
         total, tokens_in_all, batches_in_all = self.ranks.sum(total, tokens, batches)
         if not batches_in_all:
-            raise ValueError(
-                "`evaluation` gave no batches; a generator is used up by its first use"
-            )
+            raise ValueError("`evaluation` gave no batches; was it a generator, used up?")
         self.metrics = {"eval_loss": total / tokens_in_all if tokens_in_all else math.nan}
         self._tell(Event.EVALUATED)
         return self.metrics
@@ -251,7 +234,8 @@ class Trainer(Generic[B]):
         else:
             found = source.load()
         state = found.state
-        self.model.load_state_dict({**found.weights, **state["buffers"]})
+        # Older checkpoints have them among the weights alone.
+        self.model.load_state_dict({**found.weights, **state.get("buffers", {})})
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         if self.gate and state["gate"]:
@@ -329,8 +313,7 @@ class Trainer(Generic[B]):
                 )
             if self.config.on_non_finite == "stop":
                 self._asked = self._agreed = True  # all ranks see the same loss
-        if self._scaler.is_enabled():
-            self._scaler.update()
+        self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return finite
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codex_ml.checks import at_least_one
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,8 +30,7 @@ class Resampling:
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence={self.confidence}: must lie between 0 and 1")
-        if self.resamples < 1:
-            raise ValueError(f"resamples={self.resamples}: must be at least 1")
+        at_least_one(resamples=self.resamples)
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}: must be at least 0")
 

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from codex_ml.tracking.base import Tracker
 
 
+@dataclass(eq=False)
 class MachineSampler:
     """Logs the use of processor, memory, disk and NVIDIA devices while its `with` block runs.
 
@@ -34,23 +36,18 @@ class MachineSampler:
         ValueError: `interval` is not positive.
     """
 
-    def __init__(
-        self,
-        tracker: Tracker,
-        directory: Path,
-        *,
-        step: Callable[[], int] = lambda: 0,
-        interval: float = 10.0,
-    ) -> None:
-        if interval <= 0:
-            raise ValueError(f"interval={interval}: must be positive, in seconds")
-        self._tracker = tracker
-        self._directory = directory
-        self._step = step
-        self._interval = interval
+    tracker: Tracker
+    directory: Path
+    _: KW_ONLY
+    step: Callable[[], int] = lambda: 0
+    interval: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.interval <= 0:
+            raise ValueError(f"interval={self.interval}: must be positive, in seconds")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="machine-sampler", daemon=True)
-        measure(directory)  # what is missing shows here and not in the thread
+        measure(self.directory)  # what is missing shows here and not in the thread
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -62,11 +59,11 @@ class MachineSampler:
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        measure(self._directory)
+        measure(self.directory)
         last = False
         while not last:
-            last = self._ended.wait(self._interval)
-            self._tracker.log_metrics(measure(self._directory), self._step())
+            last = self._ended.wait(self.interval)
+            self.tracker.log_metrics(measure(self.directory), self.step())
 
 
 def measure(directory: Path) -> dict[str, float]:

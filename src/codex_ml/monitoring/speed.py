@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from codex_ml.checks import at_least_one
+
 if TYPE_CHECKING:
     from codex_ml.tracking.base import Tracker
     from codex_ml.training import Step, Trainer
@@ -51,8 +53,7 @@ class StepReport:
         flops_per_token: float | None = None,
         peak_flops: float | None = None,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every={every}: must be at least 1")
+        at_least_one(every=every)
         self._tracker = tracker
         self._every = every
         self._share = flops_per_token / peak_flops if flops_per_token and peak_flops else None

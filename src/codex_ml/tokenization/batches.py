@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from codex_ml.checks import at_least_one
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -56,8 +58,7 @@ def pack(rows: Iterable[Sequence[int]], length: int) -> Iterator[list[int]]:
     Raises:
         ValueError: `length` is less than 1.
     """
-    if length < 1:
-        raise ValueError(f"length={length}: must be at least 1")
+    at_least_one(length=length)
     block: list[int] = []
     for row in rows:
         block += row
