@@ -24,22 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from codex_ml.checkpoint_format import (
-    DELETING,
-    MANIFEST,
-    WRITING,
-    Buffers,
-    CheckpointError,
-    DamagedError,
-    FormatError,
-    commit,
-    itself,
-    manifest_if_whole,
-    plain,
-    remove,
-    seal,
-    verify,
-)
+from codex_ml import checkpoint_format as disk
+from codex_ml.checkpoint_format import CheckpointError, DamagedError, FormatError, Tensors, Values
 from codex_ml.checks import Mode, at_least_one, one_of
 from codex_ml.documents import fsync, numbers
 from codex_ml.documents import plain as as_json
@@ -104,13 +90,13 @@ class CheckpointStore:
             raise ValueError(f"keep_last={self.keep_last}: keep at least one, or None for all")
         at_least_one(keep_best=self.keep_best, keep_every=self.keep_every)
         one_of(Mode, mode=self.mode)
-        if taken := {MANIFEST, _WEIGHTS, _STATE} & set(self.attach):
+        if taken := {disk.MANIFEST, _WEIGHTS, _STATE} & set(self.attach):
             raise ValueError(f"attach: {taken.pop()!r} is the checkpoint's own file")
         self.directory = Path(self.directory)
         best = self.metric and self.keep_last is not None
         self.best_by = (self.metric, self.mode) if best else None
         self._resumed_from: Path | None = None
-        self._buffers = Buffers() if self.background else None
+        self._buffers = disk.Buffers() if self.background else None
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
 
@@ -124,11 +110,11 @@ class CheckpointStore:
     def save(
         self,
         step: int,
-        weights: Mapping[str, Tensor],
-        state: Mapping[str, Any],
+        weights: Tensors,
+        state: Values,
         *,
         metrics: Mapping[str, float] | None = None,
-        config: Mapping[str, Any] | None = None,
+        config: Values | None = None,
     ) -> Path:
         """Write a checkpoint, then remove those that retention does not keep.
 
@@ -148,10 +134,20 @@ class CheckpointStore:
             TypeError: `state` holds something that could not be loaded again.
         """
         self.wait()
-        copied = itself if self._buffers is None else self._buffers.copy_of
-        checked = plain(state, tensor=copied)
+        described = {
+            "step": step,
+            "metrics": as_json(numbers(metrics or {})),
+            "config_hash": config_hash(config) if config is not None else None,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "saved_at": time.time(),
+            **manifest(),
+        }
+        return self._save(step, weights, state, described)
+
+    def _save(self, step: int, weights: Tensors, state: Values, described: Values) -> Path:
+        copied = disk.itself if self._buffers is None else self._buffers.copy_of
+        checked = disk.plain(state, tensor=copied)
         tensors, aliases = _untie(weights, self._buffers)
-        described = self._describe(step, metrics, config)
         temporary, final, attached = self._begin(step)
         # Threads, as hashing takes longest and runs outside the interpreter's lock. All is
         # handed over here: at its end the interpreter finishes what is queued, and takes no more.
@@ -160,9 +156,20 @@ class CheckpointStore:
         written = {
             _STATE: pool.submit(_write, temporary / _STATE, torch.save, checked),
             _WEIGHTS: pool.submit(_write, temporary / _WEIGHTS, save_file, tensors, metadata=meta),
-            **{part: pool.submit(seal, temporary / part) for part in attached},
+            **{part: pool.submit(disk.seal, temporary / part) for part in attached},
         }
-        self._pending = pool.submit(self._finish, temporary, final, written, described)
+
+        def finish() -> None:
+            wait(written.values())  # also after a failure: nothing may still be written later
+            try:
+                files = {part: future.result() for part, future in written.items()}
+                disk.commit(temporary, final, {**described, "files": files})
+                self._prune(newest=final)
+            except BaseException as error:  # in the background nobody may wait for it any more
+                _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
+                raise
+
+        self._pending = pool.submit(finish)
         if self._buffers is None:
             self.wait()
         return final
@@ -188,10 +195,7 @@ class CheckpointStore:
         self.wait()
         found, described, skipped = self._find(path)
         if "ranks" in described:
-            raise FormatError(
-                f"{found}: written by {described['ranks']} ranks; load it with "
-                "codex_ml.distributed.ShardedStore"
-            )
+            raise FormatError(f"{found}: written by {described['ranks']} ranks; use a ShardedStore")
         weights = _read_weights(found / _WEIGHTS)
         state = torch.load(found / _STATE, map_location="cpu", weights_only=True)
         self._resumed_from = found.resolve()
@@ -200,28 +204,16 @@ class CheckpointStore:
     def _find(self, path: Path | None) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
         """The checkpoint to load, its verified manifest, and what was passed over."""
         if path is not None:
-            return path, verify(path), ()
+            return path, disk.verify(path), ()
         skipped: list[str] = []
         for candidate in reversed(self.paths()):
             try:
-                return candidate, verify(candidate), tuple(skipped)
+                return candidate, disk.verify(candidate), tuple(skipped)
             except DamagedError as error:
                 _log.warning("checkpoint passed over: %s", error)
                 skipped.append(str(error))
         why = "; ".join(skipped) or "it holds none"
         raise CheckpointError(f"{self.directory}: no intact checkpoint ({why})")
-
-    def _describe(
-        self, step: int, metrics: Mapping[str, float] | None, config: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        return {
-            "step": step,
-            "metrics": as_json(numbers(metrics or {})),
-            "config_hash": config_hash(config) if config is not None else None,
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "saved_at": time.time(),
-            **manifest(),
-        }
 
     def _begin(self, step: int) -> tuple[Path, Path, list[str]]:
         """A directory to write to, the name that it shall get, and what is attached in it."""
@@ -229,32 +221,17 @@ class CheckpointStore:
             self.directory.mkdir(parents=True)
             fsync(self.directory.parent)
         # Of a process that was killed while it wrote or deleted.
-        remove([*self.directory.glob(f"{WRITING}*"), *self.directory.glob(f"{DELETING}*")])
+        left = (disk.WRITING, disk.DELETING)
+        disk.remove([path for path in self.directory.iterdir() if path.name.startswith(left)])
         paths = self.paths()
         sequence = int(paths[-1].name.split("-")[0]) + 1 if paths else 1
         final = self.directory / f"{sequence:06d}-step-{step:08d}"
-        temporary = self.directory / (WRITING + final.name)
+        temporary = self.directory / (disk.WRITING + final.name)
         temporary.mkdir()
         for part, write in self.attach.items():
             write(temporary / part)
         attached = sorted(path for path in temporary.rglob("*") if path.is_file())
         return temporary, final, [path.relative_to(temporary).as_posix() for path in attached]
-
-    def _finish(
-        self,
-        temporary: Path,
-        final: Path,
-        written: dict[str, Future[dict[str, Any]]],
-        described: dict[str, Any],
-    ) -> None:
-        wait(written.values())  # also after a failure: nothing may still be written later
-        try:
-            files = {part: future.result() for part, future in written.items()}
-            commit(temporary, final, {**described, "files": files})
-            self._prune(newest=final)
-        except BaseException as error:  # in the background nobody may wait for it any more
-            _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
-            raise
 
     def _prune(self, newest: Path) -> None:
         """Remove what is not kept. `newest` was just written and hashed, so one stays intact.
@@ -263,7 +240,7 @@ class CheckpointStore:
         """
         if self.keep_last is None:
             return
-        whole = {path: found for path in self.paths() if (found := manifest_if_whole(path))}
+        whole = {path: found for path in self.paths() if (found := disk.manifest_if_whole(path))}
         kept = {newest, *list(whole)[-self.keep_last :]}
         kept |= {path for path in whole if path.resolve() == self._resumed_from}
         if every := self.keep_every:
@@ -272,7 +249,7 @@ class CheckpointStore:
         numbers = [path for path, value in values.items() if isinstance(value, int | float)]
         sign = -1 if self.mode == "max" else 1
         kept |= {*sorted(numbers, key=lambda path: sign * values[path])[: self.keep_best]}
-        remove(whole.keys() - kept)
+        disk.remove(whole.keys() - kept)
 
 
 def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) -> dict[str, Any]:
@@ -280,12 +257,10 @@ def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) ->
         write(what, path, **options)
     except (RuntimeError, SafetensorError) as error:  # as torch and safetensors call a full disk
         raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from error
-    return seal(path)
+    return disk.seal(path)
 
 
-def _untie(
-    weights: Mapping[str, Tensor], buffers: Buffers | None
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _untie(weights: Tensors, buffers: disk.Buffers | None) -> tuple[Tensors, dict[str, str]]:
     """Contiguous CPU tensors, and for each tied name the name that holds its bytes."""
     tensors: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}

@@ -25,6 +25,8 @@ FORMAT = "codex-ml-checkpoint"
 MANIFEST = "manifest.json"
 WRITING, DELETING = ".writing-", ".deleting-"
 
+Tensors = Mapping[str, Tensor]
+Values = Mapping[str, Any]
 _SCALARS = (type(None), bool, int, float, str, bytes, torch.dtype, torch.device)
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,9 @@
-"""Arguments refused in the same words everywhere: `name=value: what it must be`."""
+"""Arguments and names refused in the same words everywhere."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 Mode = Literal["min", "max"]
@@ -20,3 +22,15 @@ def one_of(choices: Any, **values: object) -> None:
     for name, value in values.items():
         if value not in get_args(choices):
             raise ValueError(f"{name}={value!r}: must be one of {', '.join(get_args(choices))}")
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """Those of `known` that `name` may have been meant for; empty if none is near."""
+    found = [one for one in difflib.get_close_matches(name, known) if one != name]
+    return " or ".join(map(repr, found))
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """The remedy for a name that is not among `known`: the near ones, or all that there are."""
+    meant = near(name, known)
+    return f"did you mean {meant}?" if meant else f"known are {', '.join(known) or 'none'}"

@@ -109,8 +109,8 @@ class ResumableSampler(Sampler[int]):
         for name in ("size", "shuffle"):
             if state[name] != getattr(self, name):
                 raise DataStateError(
-                    f"the saved position is for {name}={state[name]} and this data has "
-                    f"{name}={getattr(self, name)}; resume with the data that it was saved with"
+                    f"the saved position is for {name}={state[name]}, and this data has "
+                    f"{name}={getattr(self, name)}; resume with the same"
                 )
         self.seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]
         self.advance(0)  # what is left may be too little for this number of ranks
@@ -214,8 +214,7 @@ class _Seeded(Dataset[Any]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         seed_everything(generator(self._seed, indices[0]).initial_seed() % 2**32)
-        several = getattr(self._dataset, "__getitems__", None)
-        if several is not None:
+        if several := getattr(self._dataset, "__getitems__", None):
             return list(several(indices))
         return [self._dataset[index] for index in indices]
 

@@ -14,7 +14,7 @@ https://docs.pytorch.org/docs/stable/distributed.checkpoint.html.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from codex_ml.checkpoint import Checkpoint, CheckpointError, CheckpointStore, FormatError
-from codex_ml.checkpoint_format import commit, plain, seal
+from codex_ml.checkpoint_format import Tensors, Values, commit, plain, seal
 
 B = TypeVar("B")
 T = TypeVar("T")
@@ -138,9 +138,7 @@ class Ranks:
                 return
             last = last if found is None else found
             if last is None:
-                raise ValueError(
-                    f"rank {self.rank} has no batch to evaluate; give each at least one"
-                )
+                raise ValueError(f"rank {self.rank} has no batch to evaluate; give it one")
             yield last, found is not None
 
     def _reduce(self, numbers: tuple[float, ...], how: Any) -> tuple[float, ...]:
@@ -158,7 +156,8 @@ class ShardedStore(CheckpointStore):
     file a rank. The directory must be one that all ranks see. Every method but `paths` is to be
     called on all ranks. Needs torch 2.8 or newer.
 
-    Its arguments are those of `CheckpointStore`, but for `background`.
+    Its arguments are those of `CheckpointStore`, but for `background`. What goes wrong on one rank
+    is a CheckpointError on all.
     """
 
     def __post_init__(self) -> None:
@@ -166,27 +165,14 @@ class ShardedStore(CheckpointStore):
         if self.background:
             raise ValueError("a ShardedStore does not write in the background")
 
-    def save(
-        self,
-        step: int,
-        weights: Mapping[str, Tensor],
-        state: Mapping[str, Any],
-        *,
-        metrics: Mapping[str, float] | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> Path:
-        """Write a checkpoint on all ranks; as `CheckpointStore.save`, and sharded tensors too.
-
-        Raises:
-            CheckpointError: it could not be written on some rank; the message says on which.
-        """
+    def _save(self, step: int, weights: Tensors, state: Values, described: Values) -> Path:
         from torch.distributed.checkpoint import hf_storage  # noqa: PLC0415 - slow to import
         from torch.distributed.checkpoint.state_dict_saver import save  # noqa: PLC0415 - as above
 
         tensors: dict[str, Tensor] = {f"model.{name}": weights[name] for name in weights}
         own: dict[str, Any] = {"weights": list(weights)}
 
-        def described(tensor: Tensor, where: str) -> dict[str, Any]:
+        def reference(tensor: Tensor, where: str) -> dict[str, Any]:
             tensors[where] = tensor
             placements = getattr(tensor, "placements", None)
             if placements is not None:  # the dimension that each dimension of the mesh divides
@@ -195,7 +181,7 @@ class ShardedStore(CheckpointStore):
             return {_TENSOR: where, "shape": shape, "dtype": dtype, "on": placements}
 
         def prepare() -> None:
-            shared = plain(state.get(_SHARED), _SHARED, tensor=described)
+            shared = plain(state.get(_SHARED), _SHARED, tensor=reference)
             own["state"] = plain({**state, _SHARED: shared})
 
         _together(prepare)
@@ -215,7 +201,6 @@ class ShardedStore(CheckpointStore):
 
         def finish() -> None:
             files = {name: file for part in sealed for name, file in part.items()}
-            described = self._describe(step, metrics, config)
             commit(temporary, final, {**described, "ranks": world, "files": files})
             self._prune(newest=final)
 
@@ -226,7 +211,7 @@ class ShardedStore(CheckpointStore):
         self,
         path: Path | None = None,
         *,
-        like: Mapping[str, Tensor],
+        like: Tensors,
         exact: bool = True,
     ) -> Checkpoint:
         """Read and verify a checkpoint on all ranks; as `CheckpointStore.load`.
@@ -252,9 +237,8 @@ class ShardedStore(CheckpointStore):
             raise FormatError(f"{found}: written by one process; load it with CheckpointStore")
         if exact and described["ranks"] != world:
             raise WorldSizeError(
-                f"{found}: written by {described['ranks']} ranks, and this run has {world}. The "
-                "generators belong to ranks: resume with as many, or pass exact=False to go on "
-                "with other random numbers"
+                f"{found}: written by {described['ranks']} ranks, and this run has {world}; resume "
+                "with as many, or pass exact=False to go on with other random numbers"
             )
         part = _part(rank if exact else 0)
         own = torch.load(found / part, map_location="cpu", weights_only=True)

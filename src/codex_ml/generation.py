@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import nn
 
 from codex_ml.evaluation.likelihood import text_of
+from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.modes import evaluating
 from codex_ml.tokenization.protocol import EOS, Tokenizer
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from codex_ml.evaluation.models import Predict
 
 
 def text_generator(

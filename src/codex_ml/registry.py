@@ -12,11 +12,12 @@ name it.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
+
+from codex_ml import checks
 
 T = TypeVar("T")
 Found = tuple[str, Callable[[], Any]]
@@ -57,7 +58,7 @@ class Registry(Generic[T]):
         def add(component: T) -> T:
             path = _path(component)
             if name in self._own:
-                near = _near(name, self._own)
+                near = checks.near(name, self._own)
                 raise RegistryError(
                     f"the {self._kind} {name!r} is already registered, as {self._own[name][0]}; "
                     f"choose another name for {path}{f'; near it there is {near}' if near else ''}"
@@ -90,9 +91,7 @@ class Registry(Generic[T]):
                 f"{setting}the {self._kind} {name!r} is declared by "
                 f"{' and by '.join(origin for origin, _ in found)}; uninstall one or rename it"
             )
-        known = self.names()
-        near = _near(name, known)
-        remedy = f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none'}"
+        remedy = checks.unknown(name, self.names())
         raise RegistryError(f"{setting}unknown {self._kind} {name!r}; {remedy}")
 
     def get(self, name: str) -> T:
@@ -119,11 +118,6 @@ class Registry(Generic[T]):
             origin = f"{entry.value} of {entry.dist.name if entry.dist else '?'}"
             found.setdefault(entry.name, []).append((origin, entry.load))
         return found
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = [repr(one) for one in difflib.get_close_matches(name, list(known)) if one != name]
-    return " or ".join(near)
 
 
 def _path(component: object) -> str:

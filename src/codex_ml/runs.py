@@ -6,14 +6,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from codex_ml import seeding
 from codex_ml.checkpoint import Checkpoint, CheckpointStore
+from codex_ml.config import Config, Schema
 from codex_ml.environment import flattened
 from codex_ml.evaluation import (
+    Predict,
     Threshold,
     evaluate,
     predictions_of,
@@ -25,10 +27,6 @@ from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
 from codex_ml.run_config import RunConfig
 from codex_ml.tracking import Tracker, open_tracker, start_run
 from codex_ml.training import Event, Trainer
-
-if TYPE_CHECKING:
-    from codex_ml.config import Config, Schema
-    from codex_ml.evaluation import Predict
 
 R = TypeVar("R", bound=RunConfig)
 
@@ -171,7 +169,6 @@ def _check_same(run: Config[R], path: Path) -> None:
     free = FREE - ({"steps"} if run.settings.schedule.total is None else set())
     for key, value in flattened(run.values).items():
         if key not in free and before.get(key) != value:
-            raise RunError(
-                f"{path}: {key}: was {before.get(key)!r} and is now {value!r}; a run continues "
-                "exactly only as it was begun, so give that or another --output"
-            )
+            changed = f"was {before.get(key)!r} and is now {value!r}"
+            remedy = "a run continues exactly only as it was begun: give that, or another --output"
+            raise RunError(f"{path}: {key}: {changed}; {remedy}")

@@ -72,16 +72,8 @@ class Manifest:
             content = path.read_bytes()
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-        remedy = "restore the file, or write the manifest anew if the change is meant"
-        if len(content) != shard.bytes:
-            raise ManifestError(
-                f"{path}: bytes is {len(content)}, and {self.path} says {shard.bytes}; {remedy}"
-            )
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != shard.sha256:
-            raise ManifestError(
-                f"{path}: sha256 is {digest}, and {self.path} says {shard.sha256}; {remedy}"
-            )
+        self._demand(path, "bytes", len(content), shard.bytes)
+        self._demand(path, "sha256", hashlib.sha256(content).hexdigest(), shard.sha256)
         return content
 
     def rows(self) -> Iterator[Row]:
@@ -96,8 +88,12 @@ class Manifest:
             for row in parse(self.read(shard), file):
                 count += 1
                 yield row
-            if count != shard.rows:
-                raise ManifestError(f"{file}: rows is {count}, and {self.path} says {shard.rows}")
+            self._demand(file, "rows", count, shard.rows)
+
+    def _demand(self, file: Path, key: str, found: object, told: object) -> None:
+        if found != told:
+            remedy = "restore the file, or write the manifest anew if the change is meant"
+            raise ManifestError(f"{file}: {key} is {found}, and {self.path} says {told}; {remedy}")
 
 
 def parse(content: bytes, file: Path) -> Iterator[Row]:

@@ -14,21 +14,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from codex_ml import seeding
 from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
+from codex_ml.checkpoint import Checkpoint, CheckpointStore
 from codex_ml.distributed import Ranks, ShardedStore
 from codex_ml.modes import evaluating
 from codex_ml.training_types import Event, Loader, LossFunction, NonFiniteError, Step, TrainerConfig
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
-    from codex_ml.checkpoint import Checkpoint, CheckpointStore
 
 __all__ = ["Event", "Loader", "LossFunction", "NonFiniteError", "Step", "Trainer", "TrainerConfig"]
 
@@ -88,10 +85,8 @@ class Trainer(Generic[B]):
         if self.ranks.sharded and self.config.precision == "fp16":
             raise ValueError("fp16 scales by each rank's own gradients; shard with bf16")
         if gate and store and store.best_by not in (None, (gate.metric, gate.mode)):
-            raise ValueError(
-                f"the gate's best is by {(gate.metric, gate.mode)} and what the store keeps by "
-                f"{store.best_by}; give both the same metric and mode"
-            )
+            differing = f"{(gate.metric, gate.mode)} and what the store keeps by {store.best_by}"
+            raise ValueError(f"the gate's best is by {differing}; give both the same")
         self.model = self.ranks.model
         self.optimizer = optimizer
         self.loader = loader
@@ -307,10 +302,8 @@ class Trainer(Generic[B]):
             self.non_finite += 1
             if self.config.on_non_finite == "raise":
                 self.optimizer.zero_grad(set_to_none=True)
-                raise NonFiniteError(
-                    f"step {self.step + 1}: loss {loss:g}, gradient norm {length:g}; the "
-                    "weights are those before this step"
-                )
+                told = f"step {self.step + 1}: loss {loss:g}, gradient norm {length:g}"
+                raise NonFiniteError(f"{told}; the weights are those before this step")
             if self.config.on_non_finite == "stop":
                 self._asked = self._agreed = True  # all ranks see the same loss
         self._scaler.update()

@@ -40,15 +40,12 @@ class Loader(Protocol[B_co]):
 
     def __iter__(self) -> Iterator[B_co]:
         """The batches left in this epoch; after its last, the next epoch's."""
-        ...
 
     def state_dict(self) -> dict[str, Any]:
         """The position of the next batch."""
-        ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue at the position of `state`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codex_ml.documents import header, to_json, write
 from codex_ml.environment import git_state, packages
@@ -13,10 +13,8 @@ from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
 from codex_ml.evaluation.models import Predict, answers
 from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
+from codex_ml.evaluation.thresholds import Threshold
 from codex_ml.shards import Row
-
-if TYPE_CHECKING:
-    from codex_ml.evaluation.thresholds import Threshold
 
 FORMAT = "codex-ml-evaluation"
 

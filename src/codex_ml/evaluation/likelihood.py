@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
+from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.modes import evaluating
 from codex_ml.tokenization.batches import pad
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from codex_ml.evaluation.models import Predict
-    from codex_ml.tokenization.protocol import Tokenizer
+from codex_ml.tokenization.protocol import Tokenizer
 
 
 def language_model(

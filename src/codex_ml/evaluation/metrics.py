@@ -10,21 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codex_ml import optional
 from codex_ml.evaluation.tasks import EvaluationError, Pair, field, number
+from codex_ml.shards import Row
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from codex_ml.shards import Row
-
-    Weights = NDArray[np.float64]
-    Statistic = Callable[[Weights], float]
-    Metric = Callable[[Sequence[Pair], str | None], Statistic]
+Weights = NDArray[np.float64]
+Statistic = Callable[[Weights], float]
+Metric = Callable[[Sequence[Pair], str | None], Statistic]
 
 
 def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:

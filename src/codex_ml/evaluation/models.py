@@ -6,13 +6,11 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codex_ml.errors import is_worded
 from codex_ml.evaluation.tasks import EvaluationError
-
-if TYPE_CHECKING:
-    from codex_ml.shards import Row
+from codex_ml.shards import Row
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]]
 """rows -> for each, in order, what the metrics need: "prediction", "score", "nll", "tokens"."""
@@ -59,7 +57,6 @@ def answers(
     while batch := list(islice(rows, batch_size)):
         given = predict([row.values for row in batch])
         if len(given) != len(batch):
-            raise EvaluationError(
-                f"{batch[0].place}: the model gave {len(given)} answers to {len(batch)} rows"
-            )
+            counts = f"{len(given)} answers to {len(batch)} rows"
+            raise EvaluationError(f"{batch[0].place}: the model gave {counts}")
         yield from zip(batch, given, strict=True)

@@ -9,13 +9,11 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from codex_ml import optional
 from codex_ml.hardware import gpus
-
-if TYPE_CHECKING:
-    from codex_ml.tracking.base import Tracker
+from codex_ml.tracking.base import Tracker
 
 
 @dataclass(eq=False)

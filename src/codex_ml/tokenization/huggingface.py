@@ -32,9 +32,7 @@ class HuggingFaceTokenizer(Adapter):
         self._pad = str(declared["pad_token"]) if declared else pad or PAD
         pad_id = declared["pad_id"] if declared else inner.token_to_id(self._pad)
         if pad_id is None:
-            raise ValueError(
-                f"the tokenizer has no token {self._pad!r}; name its padding token in `pad`"
-            )
+            raise ValueError(f"the tokenizer has no token {self._pad!r}; name one in `pad`")
         self.inner = inner
         self.settings, self.pad_id = {}, int(pad_id)
         self.vocab_size = int(inner.get_vocab_size(with_added_tokens=True))

@@ -28,9 +28,7 @@ class TransformersTokenizer(Adapter):
     def __init__(self, inner: Any, *, pad: str | None = None) -> None:
         token = pad if pad is not None else inner.pad_token
         if token is None or token not in inner.get_vocab():
-            raise ValueError(
-                f"the tokenizer has no padding token {token!r}; name one of its tokens in `pad`"
-            )
+            raise ValueError(f"the tokenizer has no padding token {token!r}; name one in `pad`")
         self.tokenizer = inner
         self.settings = {"pad": str(token)}
         number = inner.convert_tokens_to_ids

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codex_ml.documents import from_json, header, sha256, to_json
 from codex_ml.tokenization.huggingface import HuggingFaceTokenizer
 from codex_ml.tokenization.pretrained import TransformersTokenizer
+from codex_ml.tokenization.protocol import Adapter
 from codex_ml.tokenization.spm import SentencePieceTokenizer
 from codex_ml.tokenization.tiktokens import TiktokenTokenizer
-
-if TYPE_CHECKING:
-    from codex_ml.tokenization.protocol import Adapter
 
 FORMAT = "codex-ml-tokenizer"
 
@@ -91,10 +89,8 @@ def load_tokenizer(directory: Path, *, expected_hash: str | None = None) -> Adap
 
 def _demand(path: Path, found: str, expected: str | None) -> None:
     if expected is not None and found != expected:
-        raise TokenizerError(
-            f"{path}: its SHA-256 is {found}, not {expected}: another tokenizer than "
-            "the model was trained with; restore that file"
-        )
+        whose = "another tokenizer than the model was trained with; restore that file"
+        raise TokenizerError(f"{path}: its SHA-256 is {found}, not {expected}: {whose}")
 
 
 def _sha256(path: Path) -> str:

@@ -15,7 +15,6 @@ class Tracker(Protocol):
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what the run was started with."""
-        ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record what was measured at `step`, an optimizer step; steps may come in any order.
@@ -23,11 +22,9 @@ class Tracker(Protocol):
         Raises:
             TypeError: a value is no number.
         """
-        ...
 
     def close(self, *, failed: bool = False) -> None:
         """End the run; a second time does nothing."""
-        ...
 
     def __enter__(self) -> Self:
         return self
