@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -41,11 +42,10 @@ class DataStateError(ValueError):
 class ResumableSampler(Sampler[int]):
     """Indices of one epoch after another, in an order that seed and epoch alone decide.
 
-    The order comes from a generator of its own (seeded by seed and epoch), so neither model
-    nor augmentation can change it, and a position is all that needs saving. It is dealt to
-    the ranks in turn, and the position counts the samples of all ranks: a state saved on any
-    rank continues on any number of ranks. All ranks get equally many, so that none waits for
-    the others for ever; the up to `world` - 1 samples left over are other ones each epoch.
+    So a position is all that needs saving. It counts the samples of all ranks, to which they are
+    dealt in turn: a state saved on any rank continues on any number of ranks. All ranks get
+    equally many, so that none waits for ever; the up to `world` - 1 samples left over are other
+    ones each epoch.
 
     Args:
         size: number of samples.
@@ -103,8 +103,7 @@ class ResumableSampler(Sampler[int]):
         """Continue where `state` was taken.
 
         Raises:
-            DataStateError: the number of samples or the shuffling differs, so the position
-                means nothing here.
+            DataStateError: the number of samples or the shuffling differs.
         """
         for name in ("size", "shuffle"):
             if state[name] != getattr(self, name):
@@ -122,11 +121,8 @@ class ResumableLoader(Generic[T]):
     The position counts batches that were handed out, not those that workers fetched ahead.
     Workers seed Python, NumPy and torch anew for every batch, from seed, epoch and the
     batch's first index, so that a batch has the same augmentations whichever worker makes it,
-    and after a resume. Without workers the process's own generators are drawn from, which a
-    checkpoint restores.
-
-    torchdata's StatefulDataLoader saves the state of every worker instead; where the order is
-    a function of seed and epoch and each batch has a seed, there is no such state.
+    and after a resume: there is no state of workers, which torchdata's StatefulDataLoader saves.
+    Without workers the process's own generators are drawn from, which a checkpoint restores.
 
     Args:
         dataset: samples by index.
@@ -236,9 +232,7 @@ def split_of(key: str, fractions: Mapping[str, float], *, salt: str = "") -> str
     _check(fractions)
     digest = hashlib.sha256(f"{salt}\0{key}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
-    end = 0.0
-    for name, fraction in fractions.items():
-        end += fraction
+    for name, end in zip(fractions, accumulate(fractions.values()), strict=True):
         if place < end:
             return name
     return name  # the sum may round to just below 1
@@ -249,13 +243,7 @@ def grouped_split(
 ) -> dict[str, str]:
     """Row -> split, all rows of a group (a patient, an author, a document) in the same one.
 
-    Args:
-        groups: row's key -> its group's id.
-        fractions: split -> its share of the groups; they add up to 1.
-        salt: another salt gives another, independent split.
-
-    Raises:
-        ValueError: the fractions do not add up to 1.
+    `groups` has each row's group, and `fractions` are of the groups; the rest is as in `split_of`.
     """
     return {key: split_of(group, fractions, salt=salt) for key, group in groups.items()}
 
@@ -270,9 +258,8 @@ def stratified_split(
     """Row -> split, each stratum (a label, a language) divided by the same shares.
 
     In the order of their hashes, a stratum's rows each go to the split that lacks most of its
-    share. Shares that are exact for every number of rows cannot also stay put when rows are
-    added, so a data set that grows needs `previous`: what it assigned stays, and new rows
-    fill what is lacking.
+    share. Exact shares move rows when others are added, so a data set that grows needs `previous`:
+    what it assigned stays, and new rows fill what is lacking.
 
     Args:
         strata: row's key -> its stratum.
@@ -285,8 +272,7 @@ def stratified_split(
     """
     _check(fractions)
     kept = {key: split for key, split in (previous or {}).items() if key in strata}
-    unknown = sorted(set(kept.values()) - set(fractions))
-    if unknown:
+    if unknown := sorted(set(kept.values()) - set(fractions)):
         raise ValueError(f"`previous` has split {unknown[0]!r}, and the fractions {[*fractions]}")
     members = defaultdict(list)
     for key, stratum in strata.items():

@@ -73,15 +73,14 @@ class Ranks:
         joined = dist.is_available() and dist.is_initialized()
         self.world = dist.get_world_size() if joined else 1
         self.rank = dist.get_rank() if joined else 0
-        self.replicated = self.sharded = False
-        self.model = self._wrapped = model
+        self.replicated = isinstance(model, nn.parallel.DistributedDataParallel)
+        self.sharded = False
+        self._wrapped = model
+        self.model: nn.Module = model.module if self.replicated else model  # type: ignore[assignment]
         if joined:
             from torch.distributed.fsdp import FSDPModule  # noqa: PLC0415 - slow to import
 
             self.sharded = isinstance(model, FSDPModule)
-            if isinstance(model, nn.parallel.DistributedDataParallel):
-                self.replicated = True
-                self.model = model.module
         if self.world > 1 and not (self.replicated or self.sharded):
             raise ValueError(
                 f"{self.world} processes would each train a model of its own; wrap it in "
@@ -105,8 +104,7 @@ class Ranks:
         """The largest `number` of all ranks.
 
         Raises:
-            ValueError: a rank has another number of `batches` in this step and would wait for
-                the others for ever.
+            ValueError: a rank has another number of `batches` in this step and would wait for ever.
         """
         if self.world == 1:
             return number
@@ -125,7 +123,7 @@ class Ranks:
     def in_step(self, batches: Iterable[B]) -> Iterator[tuple[B, bool]]:
         """Batches, and whether each counts: a sharded model needs all ranks in each forward.
 
-        Whoever has fewer repeats its last, which does not count.
+        A rank with fewer repeats its last.
         """
         if not (self.sharded and self.world > 1):
             yield from ((batch, True) for batch in batches)

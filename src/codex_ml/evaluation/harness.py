@@ -12,8 +12,7 @@ from codex_ml.environment import git_state, packages
 from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
 from codex_ml.evaluation.models import Predict, answers
-from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
-from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, Threshold, field
 from codex_ml.shards import Row
 
 FORMAT = "codex-ml-evaluation"

@@ -12,8 +12,7 @@ from torch.nn import functional
 from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.modes import evaluating
-from codex_ml.tokenization.batches import pad
-from codex_ml.tokenization.protocol import Tokenizer
+from codex_ml.tokenization.protocol import Tokenizer, pad
 
 
 def language_model(
@@ -61,7 +60,7 @@ def language_model(
     return predict
 
 
-def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_id: int) -> Tensor:
+def negative_log_likelihood(model: nn.Module, windows: list[list[int]], pad_id: int) -> Tensor:
     """Nats of each window's ids after its first, in float64 [windows]."""
     batch = pad(windows, pad_id)
     device = next(model.parameters()).device

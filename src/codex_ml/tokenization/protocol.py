@@ -3,16 +3,56 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
-from codex_ml.tokenization.batches import Batch, pad
+from codex_ml.checks import at_least_one
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 
 Side = Literal["left", "right"]
 Rows = list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts as ids [texts, length]; `mask` is 1 for a token and 0 for padding, of that shape."""
+
+    ids: Rows
+    mask: Rows
+
+
+def pad(rows: Rows, pad_id: int, *, length: int | None = None, side: Side = "right") -> Batch:
+    """Rows filled with `pad_id` at `side`, up to `length` or the longest row's.
+
+    Raises:
+        ValueError: a row is longer than `length`.
+    """
+    longest = max(map(len, rows), default=0)
+    width = longest if length is None else length
+    if longest > width:
+        raise ValueError(f"pad_to={width}: a text has {longest} ids; set max_length too")
+
+    def filled(rows: Rows, value: int) -> Rows:
+        gaps = [[value] * (width - len(row)) for row in rows]
+        sides = (gaps, rows) if side == "left" else (rows, gaps)
+        return [one + other for one, other in zip(*sides, strict=True)]
+
+    return Batch(filled(rows, pad_id), filled([[1] * len(row) for row in rows], 0))
+
+
+def pack(rows: Iterable[Sequence[int]], length: int) -> Iterator[list[int]]:
+    """Rows laid end to end and cut into blocks of `length`, at least 1; the rest is dropped."""
+    at_least_one(length=length)
+    block: list[int] = []
+    for row in rows:
+        block += row
+        full = len(block) - len(block) % length
+        for start in range(0, full, length):
+            yield block[start : start + length]
+        del block[:full]
 
 
 class Tokenizer(Protocol):
@@ -52,9 +92,8 @@ class Tokenizer(Protocol):
         Args:
             texts: any number of texts.
             special: put each between the begin and end tokens.
-            max_length: cut longer texts so that they have at most this many ids; the begin
-                and end tokens stay.
-            pad_to: the length of every row, at least the longest text's; None pads to that.
+            max_length: ids at most, the begin and end tokens among them, which stay.
+            pad_to: the length of every row; None takes the longest text's.
             padding_side: where rows are filled; "left" for generation by a decoder.
             truncation_side: where longer texts lose what is too much.
 
