@@ -61,15 +61,12 @@ class CheckpointStore:
         keep_last: how many of the newest to keep, at least 1; None keeps all.
         keep_best: how many of the best by `metric` to keep besides, at least 1.
         keep_every: keep besides each whose step is a multiple of this.
-        metric: the name among the saved metrics that decides which is best; None keeps none
-            for being best.
+        metric: of those saved, the one that decides which is best; None keeps none for that.
         mode: whether a smaller ("min") or larger ("max") value is better.
         attach: what belongs to every checkpoint besides, a tokenizer for one: name in its
-            directory -> what writes a file or directory of that name; hashed and verified
-            like the rest.
-        background: whether `save` returns as soon as it has copied everything to memory and
-            leaves the writing to threads; `wait` says how that went. The memory, as much as the
-            state is large, is kept for the next.
+            directory -> what writes a file or directory of that name; verified like the rest.
+        background: whether `save` returns as soon as it has copied everything to memory, which
+            is kept for the next, and leaves the writing to threads; see `wait`.
 
     Attributes:
         best_by: metric and mode by which the best are kept; None where none is for that, or all.
@@ -122,8 +119,8 @@ class CheckpointStore:
             step: optimizer steps done.
             weights: tensors by name, on any device; tied tensors are written once.
             state: the rest; only what `torch.load(weights_only=True)` reads.
-            metrics: kept in the manifest; `metric` of the store is looked up here.
-            config: the run's configuration as JSON values; its hash goes into the manifest.
+            metrics: for the manifest; `metric` of the store is looked up here.
+            config: the run's configuration as JSON values, for the hash in the manifest.
 
         Returns:
             The directory under its final name; in the background it is there after `wait`.
@@ -268,10 +265,9 @@ def _untie(weights: Tensors, buffers: disk.Buffers | None) -> tuple[Tensors, dic
     storages: set[int] = set()
     for name, tensor in weights.items():
         same = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
-        if tensor.numel() and same in first:
-            aliases[name] = first[same]
+        if (source := first.setdefault(same, name)) != name and tensor.numel():
+            aliases[name] = source
             continue
-        first[same] = name
         storage = tensor.untyped_storage().data_ptr()
         if buffers is not None:
             tensors[name] = buffers.copy_of(tensor, name)

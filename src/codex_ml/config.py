@@ -187,7 +187,7 @@ class Schema(Generic[T]):
 
     def _migrated(self, path: Path) -> dict[str, Any]:
         """The values of a file, as those of this version of the schema."""
-        values = _read_config(path)
+        values = read_yaml(path)
         version = values.pop(VERSION_KEY, None)
         if type(version) is not int or version < 1:
             found = "missing" if version is None else repr(version)
@@ -281,7 +281,12 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, none of them checked.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or holds something else.
+    """
     try:
         values = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError) as error:

@@ -27,7 +27,7 @@ def text_generator(
 ) -> Predict:
     """What to give `python -m codex_ml.predict` for a causal language model.
 
-    Every row is sampled under a seed of its own, so its text does not depend on other rows.
+    Every row is sampled under the same seed, so its text does not depend on other rows.
 
     Args:
         model: ids [1, length] -> logits [1, length, vocabulary].

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from codex_ml import seeding
 from codex_ml.checkpoint import Checkpoint, CheckpointStore
-from codex_ml.config import Config, Schema
+from codex_ml.config import Config, Schema, read_yaml
 from codex_ml.environment import flattened
 from codex_ml.evaluation import (
     Predict,
@@ -51,6 +49,7 @@ def open_run(run: Config[R]) -> None:
 
     Raises:
         RunError: there is a run already, or none to continue, or it had other settings.
+        ConfigError: the settings of the run to continue cannot be read.
         OSError: the directory cannot be read or written.
         DeterminismError: `deterministic`, and it is too late for it.
     """
@@ -165,7 +164,7 @@ def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
 def _check_same(run: Config[R], path: Path) -> None:
     if not path.exists():
         raise RunError(f"{path.parent}: holds no run to resume; leave out --resume to begin one")
-    before = flattened(yaml.safe_load(path.read_text(encoding="utf-8")))
+    before = flattened(read_yaml(path))
     free = FREE - ({"steps"} if run.settings.schedule.total is None else set())
     for key, value in flattened(run.values).items():
         if key not in free and before.get(key) != value:

@@ -47,11 +47,9 @@ class Trainer(Generic[B]):
             or frozen in evaluation) that it is to be trained in.
         optimizer: of its parameters. Its learning rates are those that `schedule` scales.
         loss: (model, batch) -> (summed loss, number of tokens); moves the batch to the device.
-        loader: see `codex_ml.data.ResumableLoader`. On several ranks each has its own part of
-            the data, in the same number of batches.
+        loader: see `codex_ml.data.ResumableLoader`; ranks have as many batches each.
         config: how to train.
-        schedule: step -> factor of the learning rate; None leaves it alone. A function of the
-            step alone has no state that could be lost. See `codex_ml.schedules`.
+        schedule: step -> factor of the learning rate, see `codex_ml.schedules`; None leaves it.
         evaluation: batches for `evaluate`, iterated anew each time; a rank's own on several.
         gate: judges evaluations: the best is saved, and without a better one the run stops.
         store: where `save` and `load` keep checkpoints. With one, the last step is saved too.

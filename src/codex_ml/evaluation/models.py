@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from codex_ml.errors import is_worded
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.shards import Row
 
@@ -20,8 +19,8 @@ def load_model(reference: str, checkpoint: Path | None) -> Predict:
     """Call `package.module:factory` with the checkpoint's path and return what it makes.
 
     Raises:
-        EvaluationError: there is no such module or function, it makes nothing to call, or it
-            cannot load the checkpoint.
+        EvaluationError: there is no such module or function, or it makes nothing to call; what
+            it raises itself is left as it is.
     """
     where, _, name = reference.partition(":")
     if not where or not name:
@@ -34,12 +33,7 @@ def load_model(reference: str, checkpoint: Path | None) -> Predict:
         raise EvaluationError(f"--model {reference}: there is no module {error.name!r}") from error
     if not callable(factory):
         raise EvaluationError(f"--model {reference}: {where} has no function {name!r}")
-    try:
-        predict: Predict = factory(checkpoint)
-    except Exception as error:
-        if not is_worded(error):
-            raise
-        raise EvaluationError(f"--model {reference}: {error}") from error
+    predict: Predict = factory(checkpoint)
     if not callable(predict):
         raise EvaluationError(f"--model {reference}: it must return a function of rows")
     return predict

@@ -136,13 +136,9 @@ def write_task(
     metrics: Sequence[str],
     target: str | None = None,
 ) -> None:
-    """Write a task, and beside it its rows (`.jsonl`) and their manifest (`.json`).
+    """Write a task, and beside it its rows (`.jsonl`), each with its `id`, and their manifest.
 
-    Args:
-        path: the task's file, `.toml`; its stem is the task's name.
-        rows: each with its `id`.
-        metrics: as in `Task`.
-        target: as in `Task`.
+    The stem of `path`, a `.toml`, is the task's name; the rest is as in `Task`.
 
     Raises:
         OSError: a file cannot be written.

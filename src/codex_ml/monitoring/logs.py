@@ -34,15 +34,10 @@ def setup_logging(
     replaces what it set up before and nothing that others added.
 
     Args:
-        directory: of the files; None writes none, and so does one that cannot be written,
-            with a warning.
-        level: one of DEBUG, INFO, WARNING, ERROR and CRITICAL; by default that in
-            `CODEX_ML_LOG_LEVEL`, else INFO.
+        directory: of the files; None writes none, nor does one that cannot be written: it warns.
+        level: DEBUG to CRITICAL; by default that in `CODEX_ML_LOG_LEVEL`, else INFO.
         max_bytes: the size at which a file is put aside and a new one begun.
         backups: how many of those are kept.
-
-    Returns:
-        The root logger.
 
     Raises:
         ValueError: no such level; the message says where it comes from.

@@ -23,7 +23,7 @@ class MachineSampler:
     Its own thread measures, so a run that hangs is still seen. A fault in it is printed and
     ends the measuring, never the run. See `measure` for the names and units.
 
-    Args:
+    Attributes:
         tracker: where to; open_tracker's may be shared with the thread that trains.
         directory: on the disk to watch.
         step: the step of the run now, for example `lambda: trainer.step`.

@@ -23,9 +23,7 @@ _log = logging.getLogger(__name__)
 class JsonlTracker(Tracker):
     """Lines in `<directory>/metrics.jsonl`, with the system as soon as they are logged.
 
-    A kill of the process loses no line. NaN and infinities are written as the strings "NaN",
-    "Infinity" and "-Infinity": a line stays JSON, and a loss that is not finite stays visible.
-
+    A kill of the process loses no line. NaN and infinities are strings, so that a line stays JSON.
     Where the file cannot be written, one warning says so and the run goes on in a temporary
     directory; where that fails too, lines wait in memory for the next chance, and what still
     waits at the end goes to the log. Threads may share a tracker; processes may not share a file.

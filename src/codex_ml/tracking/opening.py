@@ -114,15 +114,12 @@ def open_tracker(
 
 
 def start_run(tracker: Tracker, config: Mapping[str, Any], *, seed: int) -> dict[str, Any]:
-    """Record what identifies a run: configuration and hash, seed, commit, environment, machine.
+    """Record and return what identifies a run: configuration, seed, commit, environment, machine.
 
     Args:
         tracker: where to.
         config: the configuration, as JSON values.
         seed: what was given to `seed_everything`.
-
-    Returns:
-        What was recorded.
 
     Raises:
         TypeError: the configuration holds a value that JSON does not know.
