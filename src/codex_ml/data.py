@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from codex_ml.seeding import generator, seed_everything
-from codex_ml.shards import Manifest, ManifestError, Row, Shard, read_manifest, write_manifest
+from codex_ml.shards import Manifest, ManifestError, read_manifest, write_manifest
 
 __all__ = [
     "DataStateError",
@@ -22,8 +22,6 @@ __all__ = [
     "ManifestError",
     "ResumableLoader",
     "ResumableSampler",
-    "Row",
-    "Shard",
     "grouped_split",
     "read_manifest",
     "split_of",

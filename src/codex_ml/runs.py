@@ -8,19 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codex_ml import seeding
+from codex_ml import evaluation, seeding
 from codex_ml.checkpoint import Checkpoint, CheckpointStore
 from codex_ml.config import Config, Schema, read_yaml
 from codex_ml.environment import flattened
-from codex_ml.evaluation import (
-    Predict,
-    Threshold,
-    evaluate,
-    predictions_of,
-    read_task,
-    save_evaluation,
-    summary,
-)
+from codex_ml.evaluation import Predict, Threshold
 from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
 from codex_ml.run_config import RunConfig
 from codex_ml.tracking import Tracker, open_tracker, start_run
@@ -131,14 +123,15 @@ def judge(
     Returns:
         Whether all of the run's `thresholds` hold, and the task's own.
     """
-    read = read_task(task)
+    read = evaluation.read_task(task)
     thresholds = [Threshold.parse(text) for text in run.settings.thresholds]
-    results = evaluate(read, predictions_of(read, predict), thresholds=thresholds)
-    save_evaluation(results, run.settings.output / "evaluation.json")
+    said = evaluation.predictions_of(read, predict)
+    results = evaluation.evaluate(read, said, thresholds=thresholds)
+    evaluation.save_evaluation(results, run.settings.output / "evaluation.json")
     values = {f"test/{name}": found["value"] for name, found in results["metrics"].items()}
     defined = {name: value for name, value in values.items() if value is not None}
     tracker.log_metrics(defined, trainer.step)
-    print(summary(results))
+    print(evaluation.summary(results))
     return bool(results["passed"])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from codex_ml import optional
-from codex_ml.hardware import gpus
+from codex_ml.environment import gpus
 from codex_ml.tracking.base import Tracker
 
 
@@ -71,7 +71,7 @@ def measure(directory: Path) -> dict[str, float]:
         `system/`: `cpu_percent` of all cores, `memory_percent`, and of the disk that
         `directory` is on, while it is there, `disk_percent` and `disk_free_bytes`; `process/`:
         `cpu_percent`, where 100 is one core, and `memory_bytes` that are resident; `gpu<n>/`:
-        see `codex_ml.hardware.Gpu.use`.
+        see `codex_ml.environment.Gpu.use`.
 
     Raises:
         ModuleNotFoundError: psutil is not installed.

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from codex_ml.environment import config_hash, manifest, rank
-from codex_ml.hardware import hardware
+from codex_ml.environment import config_hash, hardware, manifest, rank
 from codex_ml.tracking.base import Tracker, TrackingWarning
 from codex_ml.tracking.jsonl import JsonlTracker
 from codex_ml.tracking.mlflow import MlflowTracker
@@ -55,12 +54,9 @@ class FallbackTracker(Tracker):
                     call(tracker)
                 except Exception as error:  # noqa: BLE001 - no fault of a tracker may end a run
                     del self.others[name]
-                    warnings.warn(
-                        f"{name} failed ({type(error).__name__}: {error}) and gets no more of "
-                        f"this run; all of it is in {self.local.path}",
-                        TrackingWarning,
-                        stacklevel=3,
-                    )
+                    why = f"{name} failed ({type(error).__name__}: {error})"
+                    rest = f"and gets no more of this run; all of it is in {self.local.path}"
+                    warnings.warn(f"{why} {rest}", TrackingWarning, stacklevel=3)
 
 
 def open_tracker(
@@ -104,12 +100,8 @@ def open_tracker(
         except Exception as error:  # noqa: BLE001 - no fault of a tracker may end a run
             missing = isinstance(error, ModuleNotFoundError)
             remedy = "; pip install 'codex-audit[tracking]'" if missing else ""
-            warnings.warn(
-                f"{kind} cannot be used ({type(error).__name__}: {error}){remedy}; all of the "
-                f"run is in {local.path}",
-                TrackingWarning,
-                stacklevel=2,
-            )
+            why = f"{kind} cannot be used ({type(error).__name__}: {error}){remedy}"
+            warnings.warn(f"{why}; all of the run is in {local.path}", TrackingWarning, 2)
     return FallbackTracker(local, others)
 
 

@@ -41,11 +41,8 @@ class WandbTracker(Tracker):
         # Not left to W&B: a run that never got through can hold the program when it ends.
         if online and (reason := _hindrance(wandb)):
             online = False
-            warnings.warn(
-                f"W&B is offline: {reason}; `wandb sync` uploads the run later",
-                TrackingWarning,
-                stacklevel=3,
-            )
+            told = f"W&B is offline: {reason}; `wandb sync` uploads the run later"
+            warnings.warn(told, TrackingWarning, stacklevel=3)
         self._online = online
         self._run = wandb.init(
             project=experiment,
