@@ -27,8 +27,7 @@ from torch import Tensor
 from codex_ml import checkpoint_format as disk
 from codex_ml.checkpoint_format import CheckpointError, DamagedError, FormatError, Tensors, Values
 from codex_ml.checks import Mode, at_least_one, one_of
-from codex_ml.documents import fsync, numbers
-from codex_ml.documents import plain as as_json
+from codex_ml.documents import as_json, fsync, numbers
 from codex_ml.environment import config_hash, manifest
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "DamagedError", "FormatError"]

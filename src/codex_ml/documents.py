@@ -42,10 +42,8 @@ def from_json(content: bytes, kind: str) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("format") != kind:
         raise FormatError(f"format: not {kind!r}; read it with the program that wrote it")
     if (version := found.get("format_version")) != VERSION:
-        raise FormatError(
-            f"format_version: {version!r}, and this version reads {VERSION}; read it with the "
-            "codex_ml that wrote it"
-        )
+        remedy = "read it with the codex_ml that wrote it"
+        raise FormatError(f"format_version: {version!r}, and this one reads {VERSION}; {remedy}")
     return found
 
 
@@ -72,7 +70,7 @@ def fsync(path: Path) -> None:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """`metrics` as floats, also those that are 0-dimensional tensors or text of `plain`.
+    """`metrics` as floats, also those that are 0-dimensional tensors or text of `as_json`.
 
     Raises:
         TypeError: one is no number; the message names it.
@@ -86,12 +84,12 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """`value` as JSON can hold it: numbers that are not finite and unknown types as strings."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [as_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value if isinstance(value, str | int | float | None) else str(value)

@@ -153,11 +153,10 @@ def gpus() -> tuple[Gpu, ...]:
     with suppress(nvml.NVMLError):  # the first entry that names no device ends the list, as in CUDA
         every = ",".join(map(str, range(nvml.nvmlDeviceGetCount())))
         for entry in map(str.strip, (every if visible is None else visible).split(",")):
-            handle = (
-                nvml.nvmlDeviceGetHandleByIndex(int(entry))
-                if entry.isdecimal()
-                else nvml.nvmlDeviceGetHandleByUUID(entry)
-            )
+            if entry.isdecimal():
+                handle = nvml.nvmlDeviceGetHandleByIndex(int(entry))
+            else:
+                handle = nvml.nvmlDeviceGetHandleByUUID(entry)
             total = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
             found.append(Gpu(nvml.nvmlDeviceGetName(handle), total, handle))
     return tuple(found)

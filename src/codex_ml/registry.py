@@ -87,10 +87,9 @@ class Registry(Generic[T]):
             return found[0]
         setting = f"{key}={name}: " if key else ""
         if found:
-            raise RegistryError(
-                f"{setting}the {self._kind} {name!r} is declared by "
-                f"{' and by '.join(origin for origin, _ in found)}; uninstall one or rename it"
-            )
+            where = " and by ".join(origin for origin, _ in found)
+            told = f"the {self._kind} {name!r} is declared by {where}"
+            raise RegistryError(f"{setting}{told}; uninstall one or rename it")
         remedy = checks.unknown(name, self.names())
         raise RegistryError(f"{setting}unknown {self._kind} {name!r}; {remedy}")
 

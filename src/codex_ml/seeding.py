@@ -110,10 +110,8 @@ def restore(state: RngState) -> None:
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     saved = len(state["cuda"])
     if devices != saved:
-        raise RngStateError(
-            f"the state holds {saved} CUDA generator(s) and this machine has {devices}; resume "
-            "on as many devices, or load without it (exact=False) and accept other random numbers"
-        )
+        remedy = "resume on as many devices, or go on with other random numbers (exact=False)"
+        raise RngStateError(f"{saved} CUDA generators are saved, {devices} are here; {remedy}")
     version, words, cached = state["python"]
     name, key, position, has_gauss, gauss = state["numpy"]
     numpy_state = (name, key.cpu().numpy().astype(np.uint32), position, has_gauss, gauss)
@@ -149,10 +147,10 @@ def deterministic(*, enabled: bool = True, warn_only: bool = False) -> None:
     """
     if enabled and os.environ.get(_CUBLAS) not in _CUBLAS_DETERMINISTIC:
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch lacks it
+            remedy = f"start the process with {_CUBLAS}={_CUBLAS_DETERMINISTIC[0]}"
             raise DeterminismError(
-                f"{_CUBLAS} is {os.environ.get(_CUBLAS)!r} and CUDA has already started, so "
-                f"cuBLAS stays nondeterministic; start the process with "
-                f"{_CUBLAS}={_CUBLAS_DETERMINISTIC[0]} or call deterministic() before any CUDA work"
+                f"CUDA has started with {_CUBLAS}={os.environ.get(_CUBLAS)}, so cuBLAS stays "
+                f"nondeterministic; {remedy}, or call deterministic() before any CUDA work"
             )
         os.environ[_CUBLAS] = _CUBLAS_DETERMINISTIC[0]
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

@@ -71,11 +71,8 @@ class TrainerConfig:
     compile_backend: str | None = None
 
     def __post_init__(self) -> None:
-        at_least_one(
-            accumulate=self.accumulate,
-            evaluate_every=self.evaluate_every,
-            save_every=self.save_every,
-        )
+        at_least_one(accumulate=self.accumulate)
+        at_least_one(evaluate_every=self.evaluate_every, save_every=self.save_every)
         one_of(Precision, precision=self.precision)
         one_of(OnNonFinite, on_non_finite=self.on_non_finite)
         if self.clip_norm is not None and not self.clip_norm > 0:

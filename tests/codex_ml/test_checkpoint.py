@@ -109,7 +109,10 @@ def test_no_intact_checkpoint_is_an_error_that_says_why(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"format": "other"}, "format: not 'codex-ml-checkpoint'"),
-        ({"format_version": 99}, "format_version: 99, and this version reads 1"),
+        (
+            {"format_version": 99},
+            "format_version: 99, and this one reads 1; read it with the codex_ml",
+        ),
     ],
 )
 def test_foreign_and_future_formats_are_errors_and_never_passed_over(

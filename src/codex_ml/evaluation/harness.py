@@ -131,9 +131,8 @@ def _check_names(task: Task, thresholds: Sequence[Threshold]) -> None:
             raise EvaluationError(f"{task.path}: metrics: no metric {name!r}; there are {known}")
     for threshold in thresholds:
         if threshold.metric not in task.metrics:
-            raise EvaluationError(
-                f"threshold {threshold}: the task {task.path} computes {', '.join(task.metrics)}"
-            )
+            known = ", ".join(task.metrics)
+            raise EvaluationError(f"threshold {threshold}: the task {task.path} computes {known}")
 
 
 def _paired(task: Task, rows: Sequence[Row], predictions: Sequence[Row]) -> list[Pair]:

@@ -45,10 +45,8 @@ class Threshold:
         """
         found = _TEXT.fullmatch(text)
         if found is None:
-            raise ValueError(
-                f"{text!r} is no threshold; write METRIC[.low|.high] >=|<=|>|< NUMBER, "
-                "for instance 'accuracy >= 0.9'"
-            )
+            form = "METRIC[.low|.high] >=|<=|>|< NUMBER, for instance 'accuracy >= 0.9'"
+            raise ValueError(f"{text!r} is no threshold; write {form}")
         return cls(found[1], found[2] or "value", found[3], float(found[4]))
 
     def __str__(self) -> str:

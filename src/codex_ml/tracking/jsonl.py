@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from codex_ml.documents import numbers, plain
+from codex_ml.documents import as_json, numbers
 from codex_ml.tracking.base import Tracker, TrackingWarning
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class JsonlTracker(Tracker):
             _log.error("what no file of the run could take:\n%s", self._waiting.decode())
 
     def _write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(plain({"time": time.time(), **record}), allow_nan=False)
+        line = json.dumps(as_json({"time": time.time(), **record}), allow_nan=False)
         with self._lock:
             self._waiting += line.encode() + b"\n"
             try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.documents import numbers, plain
+from codex_ml.documents import as_json, numbers
 from codex_ml.environment import flattened
 from codex_ml.tracking.base import Tracker
 
@@ -60,7 +60,7 @@ class MlflowTracker(Tracker):
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record the short ones of `params` as parameters and all of them as `params.json`."""
-        values = plain(params)
+        values = as_json(params)
         # All of them first: what is a parameter already may not change, and would raise.
         self._client.log_dict(self._run, values, "params.json")
         if commit := values.get("git_commit"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.documents import numbers, plain
+from codex_ml.documents import as_json, numbers
 from codex_ml.tracking.base import Tracker
 
 
@@ -31,7 +31,7 @@ class TensorBoardTracker(Tracker):
         self._writer: Any = SummaryWriter(str(directory / "tensorboard"), flush_secs=10)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        text = json.dumps(plain(params), indent=2)
+        text = json.dumps(as_json(params), indent=2)
         self._writer.add_text("params", f"```json\n{text}\n```")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:

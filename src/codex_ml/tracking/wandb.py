@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.documents import numbers, plain
+from codex_ml.documents import as_json, numbers
 from codex_ml.tracking.base import Tracker, TrackingWarning
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class WandbTracker(Tracker):
         self._run.define_metric("*", step_metric="step")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        self._run.config.update(plain(params), allow_val_change=True)
+        self._run.config.update(as_json(params), allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log({**numbers(metrics), "step": step})
