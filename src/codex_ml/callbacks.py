@@ -98,13 +98,9 @@ class EvaluationGate:
 
 
 def show_progress(trainer: Trainer[Any], steps: int) -> None:
-    """Show a bar with loss and rate on standard error; nothing in a file or on other ranks.
+    """Show a bar of `steps`, with the loss, on standard error; none in a file or on other ranks.
 
     Of tqdm and rich, tqdm: it has no dependencies and costs a microsecond a step.
-
-    Args:
-        trainer: the run.
-        steps: what is passed to `Trainer.train`.
 
     Raises:
         ModuleNotFoundError: tqdm is not installed.

@@ -46,10 +46,8 @@ class FormatError(CheckpointError):
 def commit(temporary: Path, final: Path, described: Mapping[str, Any]) -> None:
     """Make a written directory a checkpoint: manifest, flush, rename.
 
-    Args:
-        temporary: holds the files that `described["files"]` names, flushed by `seal`.
-        final: the name that it gets, in the same directory.
-        described: JSON values; format, version and a hash of the manifest itself are added.
+    It holds the files that `described["files"]` names, each flushed by `seal`. Format, version and
+    a hash of the manifest itself are added to `described`.
     """
     whole = {**documents.header(FORMAT), **described}
     whole["manifest_sha256"] = config_hash(whole)
@@ -132,10 +130,9 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 class Buffers(dict[str, Tensor]):
-    """Memory for copies of tensors, used again by the next save.
+    """Memory for copies of tensors, used again by the next save; pinned for those from CUDA.
 
-    Fresh pages cost several times what the copying does; where the tensors come from CUDA the
-    memory is pinned, which the copying itself is faster into.
+    Fresh pages cost several times what the copying does.
     """
 
     def copy_of(self, tensor: Tensor, where: str) -> Tensor:
@@ -148,11 +145,7 @@ class Buffers(dict[str, Tensor]):
 
 
 def itself(tensor: Tensor, where: str) -> Tensor:
-    """The tensor, for `plain`.
-
-    Raises:
-        TypeError: it is of a class of its own, a shard for one.
-    """
+    """The tensor, for `plain`; TypeError for one of a class of its own, a shard for one."""
     if type(tensor) in (Tensor, torch.nn.Parameter):
         return tensor.detach()
     raise _refused(tensor, where)

@@ -75,12 +75,9 @@ class Registry(Generic[T]):
     def check(self, name: str, *, key: str = "") -> Found:
         """What `get` would import; nothing is imported here.
 
-        Args:
-            name: of a component.
-            key: the setting that has it, with which an error then begins.
-
         Raises:
-            RegistryError: there is no such component, or several have that name.
+            RegistryError: there is no such component, or several have that name; the message
+                begins with `key`, the setting that names it.
         """
         found = [*filter(None, [self._own.get(name)]), *self._declared.get(name, [])]
         if len(found) == 1:

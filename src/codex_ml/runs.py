@@ -75,11 +75,7 @@ def watched(run: Config[R], trainer: Trainer[Any]) -> Iterator[Tracker]:
 def train(run: Config[R], trainer: Trainer[Any]) -> bool:
     """Train to `steps`, evaluated before the first and after the last.
 
-    With `resume` from the newest intact checkpoint, if there is one.
-
-    Args:
-        run: its settings.
-        trainer: with a store.
+    With `resume` from the newest intact checkpoint of the trainer's store, if there is one.
 
     Returns:
         Whether it got there, or its gate ended it; if not, the log says how to go on.
@@ -113,12 +109,7 @@ def judge(
 ) -> bool:
     """Evaluate on a task: results in `evaluation.json`, the tracker and on the terminal.
 
-    Args:
-        run: its settings.
-        trainer: knows the step.
-        tracker: gets each metric as `test/<name>`.
-        task: its file.
-        predict: the model as `codex_ml.evaluation` wants it.
+    The tracker gets each metric as `test/<name>`.
 
     Returns:
         Whether all of the run's `thresholds` hold, and the task's own.
@@ -138,9 +129,7 @@ def judge(
 def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
     """The settings of a run and its newest intact checkpoint, for using its model on the CPU.
 
-    Args:
-        schema: of its settings.
-        directory: its `output`, with the checkpoints in `checkpoints`.
+    `directory` is the run's `output`, with the checkpoints in `checkpoints`.
 
     Raises:
         RunError: no directory is given.

@@ -36,11 +36,8 @@ class RngStateError(ValueError):
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy, torch's CPU generator and that of every CUDA device.
 
-    Args:
-        seed: 0 to 2**32 - 1, the range that all of them take.
-
     Raises:
-        ValueError: `seed` lies outside that range.
+        ValueError: `seed` is not in 0 to 2**32 - 1, the range that all of them take.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed {seed} is not in 0 .. 2**32 - 1, the range that NumPy takes")
@@ -68,9 +65,6 @@ def worker_init_fn(worker_id: int) -> None:
     a seed draw the same number and augment their samples alike. Here the rank counts as well.
     The loader draws anew each epoch: give it a `generator` of its own, and a resumed run must
     restore that or start from the epoch (https://docs.pytorch.org/docs/stable/data.html).
-
-    Args:
-        worker_id: from 0, as DataLoader passes it.
     """
     drawn = torch.initial_seed() - worker_id
     seed_everything(_mix(drawn, rank(), worker_id) >> 32)  # workers inherit the environment
@@ -96,10 +90,7 @@ def capture() -> RngState:
 
 
 def restore(state: RngState) -> None:
-    """Set all generators to what `capture` returned.
-
-    Args:
-        state: a value of `capture`, also one that was saved and loaded.
+    """Set all generators to what `capture` returned, also one that was saved and loaded.
 
     Raises:
         RngStateError: the number of CUDA devices differs; or `state` is none.

@@ -97,11 +97,7 @@ class Manifest:
 
 
 def parse(content: bytes, file: Path) -> Iterator[Row]:
-    """The rows of a JSONL file.
-
-    Args:
-        content: the file's bytes, UTF-8.
-        file: its path.
+    """The rows of a JSONL file, from its bytes.
 
     Raises:
         ManifestError: another suffix than `.jsonl`, another encoding, or a line that is no row.

@@ -51,7 +51,7 @@ def interval(
 
     Args:
         statistic: a weight for each example, how often it was drawn -> the metric.
-        clusters: each example's cluster, or how many examples there are if each is its own.
+        clusters: each example's, or how many examples there are if each is its own.
         how: how to resample.
     """
     if isinstance(clusters, int):

@@ -20,9 +20,6 @@ class HuggingFaceTokenizer(Adapter):
     Args:
         inner: a `tokenizers.Tokenizer`.
         pad: its padding token; None takes what it declares, or `<pad>`.
-
-    Raises:
-        ValueError: `pad` is not in its vocabulary.
     """
 
     kind = "tokenizers"
@@ -53,13 +50,7 @@ class HuggingFaceTokenizer(Adapter):
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> HuggingFaceTokenizer:
-        """Load a `tokenizer.json`; `pad` as for the class.
-
-        Raises:
-            ModuleNotFoundError: `tokenizers` is not installed.
-            OSError: the file cannot be read.
-            ValueError: it has no token `pad`.
-        """
+        """Load a `tokenizer.json`; `pad` as for the class."""
         tokenizer = optional.load("tokenizers", extra="tokenizer").Tokenizer
         return cls(tokenizer.from_str(path.read_text(encoding="utf-8")), pad=pad)
 

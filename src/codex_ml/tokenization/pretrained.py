@@ -18,9 +18,6 @@ class TransformersTokenizer(Adapter):
     Args:
         inner: the tokenizer.
         pad: its padding token; None takes what it declares.
-
-    Raises:
-        ValueError: it has no padding token, or `pad` is not in its vocabulary.
     """
 
     kind = "transformers"
@@ -38,17 +35,7 @@ class TransformersTokenizer(Adapter):
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> TransformersTokenizer:
-        """Load what `save_pretrained` wrote; nothing is fetched and no code of it is run.
-
-        Args:
-            path: the directory.
-            pad: as for the class.
-
-        Raises:
-            ModuleNotFoundError: `transformers` is not installed.
-            OSError: there is no tokenizer.
-            ValueError: it has no padding token.
-        """
+        """Load a directory of `save_pretrained`; nothing is fetched and no code of it is run."""
         if not path.is_dir():
             raise NotADirectoryError(f"{path}: not a directory; a tokenizer of transformers is one")
         auto = optional.load("transformers", extra="text").AutoTokenizer

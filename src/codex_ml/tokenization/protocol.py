@@ -114,7 +114,9 @@ class Tokenizer(Protocol):
 class Adapter(Tokenizer):
     """A library's tokenizer behind the protocol; special tokens that occur in a text are text.
 
-    So no input can forge the end of a document.
+    So no input can forge the end of a document. Each `load` raises ModuleNotFoundError where the
+    library is not installed, OSError for what cannot be read, and ValueError for what is no
+    tokenizer or lacks a token; a class refuses a token that is not there by ValueError.
 
     Attributes:
         kind: names the adapter in a saved tokenizer.

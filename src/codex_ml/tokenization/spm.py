@@ -20,9 +20,6 @@ class SentencePieceTokenizer(FramingAdapter):
     Args:
         inner: the processor.
         pad: its padding piece; None takes what it declares.
-
-    Raises:
-        ValueError: it declares none, or has no piece `pad`.
     """
 
     kind = "sentencepiece"
@@ -42,13 +39,7 @@ class SentencePieceTokenizer(FramingAdapter):
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> SentencePieceTokenizer:
-        """Load a `.model` file; `pad` as for the class.
-
-        Raises:
-            ModuleNotFoundError: `sentencepiece` is not installed.
-            OSError: the file cannot be read.
-            ValueError: it is no model, or has no such piece.
-        """
+        """Load a `.model` file; `pad` as for the class."""
         processor = optional.load("sentencepiece", extra="text").SentencePieceProcessor
         try:
             inner = processor(model_proto=path.read_bytes())

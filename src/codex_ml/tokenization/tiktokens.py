@@ -20,9 +20,6 @@ class TiktokenTokenizer(FramingAdapter):
             their end token serves, since the mask tells them apart.
         bos: the special token before each text; None for none.
         eos: that after it; None for none.
-
-    Raises:
-        ValueError: one of them is no special token of the encoding.
     """
 
     kind = "tiktoken"
@@ -45,13 +42,7 @@ class TiktokenTokenizer(FramingAdapter):
     def load(
         cls, path: Path, *, pad: str, bos: str | None = None, eos: str | None = None
     ) -> TiktokenTokenizer:
-        """Load what `save` wrote; the tokens are as for the class.
-
-        Raises:
-            ModuleNotFoundError: `tiktoken` is not installed.
-            OSError: the file cannot be read.
-            ValueError: it is no saved encoding, or lacks a token.
-        """
+        """Load what `save` wrote; the tokens are as for the class."""
         encoding = optional.load("tiktoken", extra="text").Encoding
         try:
             document = json.loads(path.read_bytes())

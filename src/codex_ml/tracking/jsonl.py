@@ -28,10 +28,6 @@ class JsonlTracker(Tracker):
     directory; where that fails too, lines wait in memory for the next chance, and what still
     waits at the end goes to the log. Threads may share a tracker; processes may not share a file.
 
-    Args:
-        directory: of the run; made if need be.
-        name: of the file.
-
     Attributes:
         path: the file that is written now.
     """
@@ -128,10 +124,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def replay(path: Path, tracker: Tracker) -> int:
-    """Log all that `path` holds to `tracker` again, which had failed or was not there.
-
-    Returns:
-        How many lines were logged.
+    """Log all that `path` holds to `tracker`, which had failed or was not there; how many lines.
 
     Raises:
         OSError: the file cannot be read.

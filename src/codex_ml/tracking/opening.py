@@ -23,10 +23,6 @@ class FallbackTracker(Tracker):
 
     One that raises is warned of once and left alone from then on; `replay` gives it later what
     it missed. Threads may share this tracker, whatever its parts allow.
-
-    Args:
-        local: has everything.
-        others: name -> tracker.
     """
 
     def __init__(self, local: JsonlTracker, others: Mapping[str, Tracker]) -> None:
