@@ -113,6 +113,7 @@ class ResumableSampler(Sampler[int]):
         self.advance(0)  # what is left may be too little for this number of ranks
 
 
+@dataclass(eq=False)
 class ResumableLoader(Generic[T]):
     """Batches of a dataset, one epoch an iteration, resuming at the batch after the last one.
 
@@ -133,24 +134,21 @@ class ResumableLoader(Generic[T]):
         world: how many processes that is.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset[Any],
-        batch_size: int,
-        *,
-        seed: int,
-        shuffle: bool = True,
-        workers: int = 0,
-        collate: Callable[[list[Any]], T] | None = None,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        size = len(dataset)  # type: ignore[arg-type]  # a map-style dataset has a length
-        self.sampler = ResumableSampler(size, seed=seed, shuffle=shuffle, rank=rank, world=world)
-        self._workers = workers
-        self._collate = collate
+    dataset: Dataset[Any]
+    batch_size: int
+    _: KW_ONLY
+    seed: int
+    shuffle: bool = True
+    workers: int = 0
+    collate: Callable[[list[Any]], T] | None = None
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        size = len(self.dataset)  # type: ignore[arg-type]  # a map-style dataset has a length
+        self.sampler = ResumableSampler(
+            size, seed=self.seed, shuffle=self.shuffle, rank=self.rank, world=self.world
+        )
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -164,11 +162,11 @@ class ResumableLoader(Generic[T]):
         # (https://docs.pytorch.org/docs/stable/data.html#data-loading-randomness).
         own = generator(self.sampler.seed, self.sampler.epoch, 1)
         loader: DataLoader[Any] = DataLoader(
-            _Seeded(self.dataset, own.initial_seed()) if self._workers else self.dataset,
+            _Seeded(self.dataset, own.initial_seed()) if self.workers else self.dataset,
             batch_size=self.batch_size,
             sampler=self.sampler,
-            num_workers=self._workers,
-            collate_fn=self._collate,
+            num_workers=self.workers,
+            collate_fn=self.collate,
             generator=own,
         )
         left = len(self.sampler)

@@ -23,14 +23,7 @@ class MlflowTracker(Tracker):
 
     Each commit to SQLite costs some 20 ms, so metrics go there together, every five seconds; a
     kill loses the last of them. A run that is resumed becomes a second one of the same name.
-
-    Args:
-        directory: of the run; holds `mlflow.db` and MLflow's artifacts. Its name is the run's.
-        experiment: the name of the experiment.
-
-    Raises:
-        ModuleNotFoundError: MLflow, or SQLAlchemy for the file, is not installed.
-        mlflow.exceptions.MlflowException: the store cannot be opened.
+    Its arguments are those of `open_tracker`.
     """
 
     def __init__(self, directory: Path, *, experiment: str) -> None:

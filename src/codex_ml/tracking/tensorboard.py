@@ -14,14 +14,7 @@ from codex_ml.tracking.base import Tracker
 class TensorBoardTracker(Tracker):
     """Scalars and the parameters as text in `<directory>/tensorboard`.
 
-    A kill of the process loses what was logged in the last ten seconds.
-
-    Args:
-        directory: of the run; one that is resumed there goes on in the same curves.
-
-    Raises:
-        ModuleNotFoundError: TensorBoard is not installed.
-        OSError: the directory cannot be written.
+    A kill loses what was logged in the last ten seconds; a resumed run goes on in the same curves.
     """
 
     def __init__(self, directory: Path) -> None:

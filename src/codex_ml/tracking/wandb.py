@@ -21,15 +21,7 @@ class WandbTracker(Tracker):
     Asked to be online, it is offline all the same, with a warning, where there is no API key
     (W&B would wait for one to be typed in) or no connection. A connection that breaks later is
     W&B's own business: it goes on in its file.
-
-    Args:
-        directory: of the run; its name is the run's.
-        experiment: W&B's project.
-        online: upload the run while it goes on.
-
-    Raises:
-        ModuleNotFoundError: wandb is not installed.
-        wandb.errors.Error: it cannot be started.
+    Its arguments are those of `open_tracker`.
     """
 
     def __init__(self, directory: Path, *, experiment: str, online: bool = False) -> None:
