@@ -51,7 +51,7 @@ def commit(temporary: Path, final: Path, described: Mapping[str, Any]) -> None:
     """
     whole = {**documents.header(FORMAT), **described}
     whole["manifest_sha256"] = config_hash(whole)
-    (temporary / MANIFEST).write_bytes(documents.to_json(whole))
+    (temporary / MANIFEST).write_text(documents.to_json(whole), encoding="utf-8")
     directories = [path for path in temporary.rglob("*") if path.is_dir()]
     for path in (temporary / MANIFEST, *directories, temporary):
         fsync(path)

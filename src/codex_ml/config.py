@@ -70,8 +70,8 @@ class Config(Generic[T]):
     def save(self, directory: Path) -> Path:
         """Write `config.yaml` into the directory of the run, whole or not at all."""
         directory.mkdir(parents=True, exist_ok=True)
-        text = f"# SHA-256 {self.hash}\n{self.to_yaml()}"
-        return documents.write(directory / "config.yaml", text.encode())
+        path = directory / "config.yaml"
+        return documents.write_text(path, f"# SHA-256 {self.hash}\n{self.to_yaml()}")
 
 
 @dataclass(eq=False)
@@ -187,7 +187,7 @@ class Schema(Generic[T]):
 
     def _migrated(self, path: Path) -> dict[str, Any]:
         """The values of a file, as those of this version of the schema."""
-        values = read_yaml(path)
+        values = read_config(path)
         version = values.pop(VERSION_KEY, None)
         if type(version) is not int or version < 1:
             found = "missing" if version is None else repr(version)
@@ -281,7 +281,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     """The keys and values of a YAML file, none of them checked.
 
     Raises:

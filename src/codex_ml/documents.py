@@ -23,9 +23,9 @@ def header(kind: str) -> dict[str, Any]:
     return {"format": kind, "format_version": VERSION}
 
 
-def to_json(document: Mapping[str, Any]) -> bytes:
-    """A document as text; the same values give the same bytes."""
-    return json.dumps(document, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
+def to_json(document: Mapping[str, Any]) -> str:
+    """A document as text, the same for the same values."""
+    return json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def from_json(content: bytes, kind: str) -> dict[str, Any]:
@@ -47,10 +47,10 @@ def from_json(content: bytes, kind: str) -> dict[str, Any]:
     return found
 
 
-def write(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all: aside, then renamed."""
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole or not at all: aside, in UTF-8, then renamed."""
     temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    temporary.write_bytes(content)
+    temporary.write_text(text, encoding="utf-8")
     return temporary.replace(path)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from codex_ml import evaluation, seeding
 from codex_ml.checkpoint import Checkpoint, CheckpointStore
-from codex_ml.config import Config, Schema, read_yaml
+from codex_ml.config import Config, Schema, read_config
 from codex_ml.environment import flattened
 from codex_ml.evaluation import Predict, Threshold
 from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
@@ -146,7 +146,7 @@ def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
 def _check_same(run: Config[R], path: Path) -> None:
     if not path.exists():
         raise RunError(f"{path.parent}: holds no run to resume; leave out --resume to begin one")
-    before = flattened(read_yaml(path))
+    before = flattened(read_config(path))
     free = FREE - ({"steps"} if run.settings.schedule.total is None else set())
     for key, value in flattened(run.values).items():
         if key not in free and before.get(key) != value:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from codex_ml.documents import from_json, header, to_json, write
+from codex_ml.documents import from_json, header, to_json, write_text
 
 FORMAT = "codex-ml-data"
 
@@ -72,8 +72,11 @@ class Manifest:
             content = path.read_bytes()
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-        self._demand(path, "bytes", len(content), shard.bytes)
-        self._demand(path, "sha256", hashlib.sha256(content).hexdigest(), shard.sha256)
+        if len(content) != shard.bytes:
+            raise self._differs(path, "bytes", len(content), shard.bytes)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != shard.sha256:
+            raise self._differs(path, "sha256", digest, shard.sha256)
         return content
 
     def rows(self) -> Iterator[Row]:
@@ -88,12 +91,12 @@ class Manifest:
             for row in parse(self.read(shard), file):
                 count += 1
                 yield row
-            self._demand(file, "rows", count, shard.rows)
+            if count != shard.rows:
+                raise self._differs(file, "rows", count, shard.rows)
 
-    def _demand(self, file: Path, key: str, found: object, told: object) -> None:
-        if found != told:
-            remedy = "restore the file, or write the manifest anew if the change is meant"
-            raise ManifestError(f"{file}: {key} is {found}, and {self.path} says {told}; {remedy}")
+    def _differs(self, file: Path, key: str, found: object, told: object) -> ManifestError:
+        remedy = "restore the file, or write the manifest anew if the change is meant"
+        return ManifestError(f"{file}: {key} is {found}, and {self.path} says {told}; {remedy}")
 
 
 def parse(content: bytes, file: Path) -> Iterator[Row]:
@@ -141,7 +144,7 @@ def write_manifest(
         rows = count(file) if count else sum(1 for _ in parse(content, file))
         name = file.resolve().relative_to(path.parent.resolve()).as_posix()
         described.append(Shard(name, rows, len(content), hashlib.sha256(content).hexdigest()))
-    write(path, to_json({**header(FORMAT), "shards": msgspec.to_builtins(described)}))
+    write_text(path, to_json({**header(FORMAT), "shards": msgspec.to_builtins(described)}))
     return read_manifest(path)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from codex_ml import documents
-from codex_ml.documents import FormatError, as_json, from_json, header, numbers, to_json, write
+from codex_ml.documents import FormatError, as_json, from_json, header, numbers, to_json, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ KIND = "codex-ml-test"
 
 def test_a_document_comes_back_and_the_same_values_give_the_same_bytes() -> None:
     text = to_json({**header(KIND), "b": [1, None], "a": "x"})
-    assert from_json(text, KIND)["b"] == [1, None]
+    assert from_json(text.encode(), KIND)["b"] == [1, None]
     assert text == to_json({"a": "x", "b": [1, None], **header(KIND)})
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"loss": math.nan})
@@ -50,20 +50,20 @@ def test_what_is_no_json_is_said_in_one_line(content: bytes) -> None:
 def test_a_file_is_written_whole_or_stays_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path / "a.json", b"old")
+    path = write_text(tmp_path / "a.json", "old")
 
-    def cut(target: Path, content: bytes) -> None:
-        with target.open("wb") as stream:
-            stream.write(content[:1])
+    def cut(target: Path, text: str, encoding: str) -> None:
+        with target.open("w", encoding=encoding) as stream:
+            stream.write(text[:1])
         raise OSError(28, "No space left on device", str(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(path), "write_bytes", cut)
+        patch.setattr(type(path), "write_text", cut)
         with pytest.raises(OSError, match="No space"):
-            write(path, b"new")
-    assert path.read_bytes() == b"old"
-    write(path, b"new")
-    assert path.read_bytes() == b"new"
+            write_text(path, "new")
+    assert path.read_text() == "old"
+    write_text(path, "new")
+    assert path.read_text() == "new"
     assert documents.sha256(path).startswith("11507a0e2f5e69d5")
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from codex_ml.documents import header, to_json, write
+from codex_ml.documents import header, to_json, write_text
 from codex_ml.environment import git_state, packages
 from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
@@ -87,7 +87,7 @@ def save_evaluation(results: Mapping[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, to_json(results))
+    write_text(path, to_json(results))
 
 
 def summary(results: Mapping[str, Any]) -> str:

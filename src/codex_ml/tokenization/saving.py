@@ -47,7 +47,7 @@ def save_tokenizer(tokenizer: Adapter, directory: Path) -> str:
     path = temporary / _ADAPTERS[tokenizer.kind][1]
     tokenizer.save(path)
     described = {"kind": tokenizer.kind, "sha256": _sha256(path), "settings": tokenizer.settings}
-    content = to_json(header(FORMAT) | described)
+    content = to_json(header(FORMAT) | described).encode()
     (temporary / _DESCRIPTION).write_bytes(content)
     if directory.exists():
         shutil.rmtree(directory)
