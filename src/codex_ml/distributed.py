@@ -206,11 +206,7 @@ class ShardedStore(CheckpointStore):
         return final
 
     def load(  # type: ignore[override]  # it needs to know how this run is sharded
-        self,
-        path: Path | None = None,
-        *,
-        like: Tensors,
-        exact: bool = True,
+        self, path: Path | None = None, *, like: Tensors, exact: bool = True
     ) -> Checkpoint:
         """Read and verify a checkpoint on all ranks; as `CheckpointStore.load`.
 
@@ -229,8 +225,7 @@ class ShardedStore(CheckpointStore):
         from torch.distributed.checkpoint.state_dict_loader import load  # noqa: PLC0415 - as above
 
         rank, world = dist.get_rank(), dist.get_world_size()
-        find = _together(lambda: self._find(path), only=0)
-        found, described, skipped = find[0]
+        found, described, skipped = _together(lambda: self._find(path), only=0)[0]
         if "ranks" not in described:
             raise FormatError(f"{found}: written by one process; load it with CheckpointStore")
         if exact and described["ranks"] != world:

@@ -115,7 +115,7 @@ def parse(content: bytes, file: Path) -> Iterator[Row]:
             values = json.loads(line.decode())
         except UnicodeDecodeError as error:
             raise ManifestError(f"{file}:{number}: not UTF-8 ({error.reason})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{file}:{number}: not JSON ({error})") from error
         if not isinstance(values, dict):
             raise ManifestError(f"{file}:{number}: a row is an object, not {values!r:.40}")

@@ -119,7 +119,7 @@ def read_task(path: Path) -> Task:
     try:
         document = msgspec.toml.decode(content, type=_Document)
         thresholds = tuple(map(Threshold.parse, document.thresholds))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: {error}; see codex_ml.evaluation.Task") from error
     values = msgspec.structs.asdict(document)
     values["manifest"] = read_manifest(path.parent / document.manifest)

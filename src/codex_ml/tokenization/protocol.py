@@ -116,7 +116,8 @@ class Adapter(Tokenizer):
 
     So no input can forge the end of a document. Each `load` raises ModuleNotFoundError where the
     library is not installed, OSError for what cannot be read, and ValueError for what is no
-    tokenizer or lacks a token; a class refuses a token that is not there by ValueError.
+    tokenizer or lacks a token; a class refuses a token that is not there by ValueError. What it
+    says of the library's object is read when it is made.
 
     Attributes:
         kind: names the adapter in a saved tokenizer.
