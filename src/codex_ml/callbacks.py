@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from codex_ml import optional
+from codex_ml.checks import Mode, at_least_one, one_of
 from codex_ml.environment import rank
 from codex_ml.training_types import Event
 
@@ -36,7 +37,7 @@ class EvaluationGate:
     """
 
     metric: str = "eval_loss"
-    mode: Literal["min", "max"] = "min"
+    mode: Mode = "min"
     min_delta: float = 0.0
     patience: int | None = None
     threshold: float | None = None
@@ -45,10 +46,8 @@ class EvaluationGate:
     _without: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if self.mode not in ("min", "max"):
-            raise ValueError(f"mode={self.mode!r}: 'min' or 'max'")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience={self.patience}: must be at least 1")
+        one_of(Mode, mode=self.mode)
+        at_least_one(patience=self.patience)
 
     def update(self, metrics: Mapping[str, float], step: int) -> bool:
         """Judge an evaluation; whether it is the best so far. NaN never is.
@@ -59,14 +58,13 @@ class EvaluationGate:
         if self.metric not in metrics:
             raise KeyError(f"no metric {self.metric!r} to judge by; there are {sorted(metrics)}")
         value = float(metrics[self.metric])
-        better = not math.isnan(value) and (
-            self.best is None or self._gain(value, self.best) > self.min_delta
-        )
-        if better:
-            self.best, self.best_step, self._without = value, step, 0
-        else:
-            self._without += 1
-        return better
+        self._without += 1
+        if math.isnan(value):
+            return False
+        if self.best is not None and self._gain(value, self.best) <= self.min_delta:
+            return False
+        self.best, self.best_step, self._without = value, step, 0
+        return True
 
     @property
     def exhausted(self) -> bool:
@@ -83,10 +81,8 @@ class EvaluationGate:
             return
         if self.best is None or self._gain(self.best, self.threshold) < 0:
             need = "at most" if self.mode == "min" else "at least"
-            raise GateError(
-                f"{self.metric} must be {need} {self.threshold:g}; the best is "
-                + ("none" if self.best is None else f"{self.best:g}, at step {self.best_step}")
-            )
+            best = "none" if self.best is None else f"{self.best:g}, at step {self.best_step}"
+            raise GateError(f"{self.metric} must be {need} {self.threshold:g}; the best is {best}")
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""
@@ -102,13 +98,9 @@ class EvaluationGate:
 
 
 def show_progress(trainer: Trainer[Any], steps: int) -> None:
-    """Show a bar with loss and rate on standard error; nothing in a file or on other ranks.
+    """Show a bar of `steps`, with the loss, on standard error; none in a file or on other ranks.
 
     Of tqdm and rich, tqdm: it has no dependencies and costs a microsecond a step.
-
-    Args:
-        trainer: the run.
-        steps: what is passed to `Trainer.train`.
 
     Raises:
         ModuleNotFoundError: tqdm is not installed.

@@ -15,37 +15,20 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from codex_ml.checkpoint_format import (
-    DELETING,
-    MANIFEST,
-    WRITING,
-    Buffers,
-    CheckpointError,
-    DamagedError,
-    FormatError,
-    commit,
-    fsync,
-    itself,
-    json_numbers,
-    manifest_if_whole,
-    plain,
-    remove,
-    seal,
-    verify,
-)
+from codex_ml import checkpoint_format as disk
+from codex_ml.checkpoint_format import CheckpointError, DamagedError, FormatError, Tensors, Values
+from codex_ml.checks import Mode, at_least_one, one_of
+from codex_ml.documents import as_json, fsync, numbers
 from codex_ml.environment import config_hash, manifest
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "DamagedError", "FormatError"]
 
@@ -67,6 +50,7 @@ class Checkpoint:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(eq=False)
 class CheckpointStore:
     """The checkpoints of one run, in one directory that one process writes.
 
@@ -76,52 +60,39 @@ class CheckpointStore:
         keep_last: how many of the newest to keep, at least 1; None keeps all.
         keep_best: how many of the best by `metric` to keep besides, at least 1.
         keep_every: keep besides each whose step is a multiple of this.
-        metric: the name among the saved metrics that decides which is best; None keeps none
-            for being best.
+        metric: of those saved, the one that decides which is best; None keeps none for that.
         mode: whether a smaller ("min") or larger ("max") value is better.
         attach: what belongs to every checkpoint besides, a tokenizer for one: name in its
-            directory -> what writes a file or directory of that name; hashed and verified
-            like the rest.
-        background: whether `save` returns as soon as it has copied everything to memory and
-            leaves the writing to threads; `wait` says how that went. The memory, as much as the
-            state is large, is kept for the next.
+            directory -> what writes a file or directory of that name; verified like the rest.
+        background: whether `save` returns as soon as it has copied everything to memory, which
+            is kept for the next, and leaves the writing to threads; see `wait`.
 
     Attributes:
         best_by: metric and mode by which the best are kept; None where none is for that, or all.
     """
 
-    def __init__(
-        self,
-        directory: str | os.PathLike[str],
-        *,
-        keep_last: int | None = 3,
-        keep_best: int = 1,
-        keep_every: int | None = None,
-        metric: str | None = "eval_loss",
-        mode: Literal["min", "max"] = "min",
-        attach: Mapping[str, Callable[[Path], object]] | None = None,
-        background: bool = False,
-    ) -> None:
-        if keep_last is not None and keep_last < 1:
-            raise ValueError(
-                f"keep_last={keep_last}: keep at least one checkpoint, or None for all"
-            )
-        for name, value in (("keep_best", keep_best), ("keep_every", keep_every)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode={mode!r}: 'min' or 'max'")
-        taken = {MANIFEST, _WEIGHTS, _STATE} & set(attach or {})
-        if taken:
+    directory: Path
+    _: KW_ONLY
+    keep_last: int | None = 3
+    keep_best: int = 1
+    keep_every: int | None = None
+    metric: str | None = "eval_loss"
+    mode: Mode = "min"
+    attach: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep_last is not None and self.keep_last < 1:
+            raise ValueError(f"keep_last={self.keep_last}: keep at least one, or None for all")
+        at_least_one(keep_best=self.keep_best, keep_every=self.keep_every)
+        one_of(Mode, mode=self.mode)
+        if taken := {disk.MANIFEST, _WEIGHTS, _STATE} & set(self.attach):
             raise ValueError(f"attach: {taken.pop()!r} is the checkpoint's own file")
-        self.directory = Path(directory)
-        self._attach = dict(attach or {})
-        self._keep_last = keep_last
-        self._keep_best = keep_best
-        self._keep_every = keep_every
-        self.best_by = (metric, mode) if metric and keep_last is not None else None
+        self.directory = Path(self.directory)
+        best = self.metric and self.keep_last is not None
+        self.best_by = (self.metric, self.mode) if best else None
         self._resumed_from: Path | None = None
-        self._buffers = Buffers() if background else None
+        self._buffers = disk.Buffers() if self.background else None
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
 
@@ -135,11 +106,11 @@ class CheckpointStore:
     def save(
         self,
         step: int,
-        weights: Mapping[str, Tensor],
-        state: Mapping[str, Any],
+        weights: Tensors,
+        state: Values,
         *,
         metrics: Mapping[str, float] | None = None,
-        config: Mapping[str, Any] | None = None,
+        config: Values | None = None,
     ) -> Path:
         """Write a checkpoint, then remove those that retention does not keep.
 
@@ -147,8 +118,8 @@ class CheckpointStore:
             step: optimizer steps done.
             weights: tensors by name, on any device; tied tensors are written once.
             state: the rest; only what `torch.load(weights_only=True)` reads.
-            metrics: kept in the manifest; `metric` of the store is looked up here.
-            config: the run's configuration as JSON values; its hash goes into the manifest.
+            metrics: for the manifest; `metric` of the store is looked up here.
+            config: the run's configuration as JSON values, for the hash in the manifest.
 
         Returns:
             The directory under its final name; in the background it is there after `wait`.
@@ -159,10 +130,20 @@ class CheckpointStore:
             TypeError: `state` holds something that could not be loaded again.
         """
         self.wait()
-        copied = itself if self._buffers is None else self._buffers.copy_of
-        checked = plain(state, tensor=copied)
+        described = {
+            "step": step,
+            "metrics": as_json(numbers(metrics or {})),
+            "config_hash": config_hash(config) if config is not None else None,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "saved_at": time.time(),
+            **manifest(),
+        }
+        return self._save(step, weights, state, described)
+
+    def _save(self, step: int, weights: Tensors, state: Values, described: Values) -> Path:
+        copied = disk.itself if self._buffers is None else self._buffers.copy_of
+        checked = disk.plain(state, tensor=copied)
         tensors, aliases = _untie(weights, self._buffers)
-        described = self._describe(step, metrics, config)
         temporary, final, attached = self._begin(step)
         # Threads, as hashing takes longest and runs outside the interpreter's lock. All is
         # handed over here: at its end the interpreter finishes what is queued, and takes no more.
@@ -171,9 +152,20 @@ class CheckpointStore:
         written = {
             _STATE: pool.submit(_write, temporary / _STATE, torch.save, checked),
             _WEIGHTS: pool.submit(_write, temporary / _WEIGHTS, save_file, tensors, metadata=meta),
-            **{part: pool.submit(seal, temporary / part) for part in attached},
+            **{part: pool.submit(disk.seal, temporary / part) for part in attached},
         }
-        self._pending = pool.submit(self._finish, temporary, final, written, described)
+
+        def finish() -> None:
+            wait(written.values())  # also after a failure: nothing may still be written later
+            try:
+                files = {part: future.result() for part, future in written.items()}
+                disk.commit(temporary, final, {**described, "files": files})
+                self._prune(newest=final)
+            except BaseException as error:  # in the background nobody may wait for it any more
+                _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
+                raise
+
+        self._pending = pool.submit(finish)
         if self._buffers is None:
             self.wait()
         return final
@@ -188,7 +180,7 @@ class CheckpointStore:
         if pending is not None:
             pending.result()
 
-    def load(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
+    def load(self, path: Path | None = None) -> Checkpoint:
         """Read and verify a checkpoint onto the CPU: that at `path`, or the newest intact one.
 
         Raises:
@@ -197,12 +189,9 @@ class CheckpointStore:
             CheckpointError: there is none, or none that is intact; the message lists why.
         """
         self.wait()
-        found, described, skipped = self._find(Path(path) if path else None)
+        found, described, skipped = self._find(path)
         if "ranks" in described:
-            raise FormatError(
-                f"{found}: written by {described['ranks']} ranks; load it with "
-                "codex_ml.distributed.ShardedStore"
-            )
+            raise FormatError(f"{found}: written by {described['ranks']} ranks; use a ShardedStore")
         weights = _read_weights(found / _WEIGHTS)
         state = torch.load(found / _STATE, map_location="cpu", weights_only=True)
         self._resumed_from = found.resolve()
@@ -211,28 +200,16 @@ class CheckpointStore:
     def _find(self, path: Path | None) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
         """The checkpoint to load, its verified manifest, and what was passed over."""
         if path is not None:
-            return path, verify(path), ()
+            return path, disk.verify(path), ()
         skipped: list[str] = []
         for candidate in reversed(self.paths()):
             try:
-                return candidate, verify(candidate), tuple(skipped)
+                return candidate, disk.verify(candidate), tuple(skipped)
             except DamagedError as error:
                 _log.warning("checkpoint passed over: %s", error)
                 skipped.append(str(error))
         why = "; ".join(skipped) or "it holds none"
         raise CheckpointError(f"{self.directory}: no intact checkpoint ({why})")
-
-    def _describe(
-        self, step: int, metrics: Mapping[str, float] | None, config: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        return {
-            "step": step,
-            "metrics": json_numbers(metrics or {}),
-            "config_hash": config_hash(config) if config is not None else None,
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "saved_at": time.time(),
-            **manifest(),
-        }
 
     def _begin(self, step: int) -> tuple[Path, Path, list[str]]:
         """A directory to write to, the name that it shall get, and what is attached in it."""
@@ -240,51 +217,35 @@ class CheckpointStore:
             self.directory.mkdir(parents=True)
             fsync(self.directory.parent)
         # Of a process that was killed while it wrote or deleted.
-        remove([*self.directory.glob(f"{WRITING}*"), *self.directory.glob(f"{DELETING}*")])
+        left = (disk.WRITING, disk.DELETING)
+        disk.remove([path for path in self.directory.iterdir() if path.name.startswith(left)])
         paths = self.paths()
         sequence = int(paths[-1].name.split("-")[0]) + 1 if paths else 1
         final = self.directory / f"{sequence:06d}-step-{step:08d}"
-        temporary = self.directory / (WRITING + final.name)
+        temporary = self.directory / (disk.WRITING + final.name)
         temporary.mkdir()
-        for part, write in self._attach.items():
+        for part, write in self.attach.items():
             write(temporary / part)
         attached = sorted(path for path in temporary.rglob("*") if path.is_file())
         return temporary, final, [path.relative_to(temporary).as_posix() for path in attached]
-
-    def _finish(
-        self,
-        temporary: Path,
-        final: Path,
-        written: dict[str, Future[dict[str, Any]]],
-        described: dict[str, Any],
-    ) -> None:
-        wait(written.values())  # also after a failure: nothing may still be written later
-        try:
-            files = {part: future.result() for part, future in written.items()}
-            commit(temporary, final, {**described, "files": files})
-            self._prune(newest=final)
-        except BaseException as error:  # in the background nobody may wait for it any more
-            _log.error("checkpoint not written: %s: %s", type(error).__name__, error)
-            raise
 
     def _prune(self, newest: Path) -> None:
         """Remove what is not kept. `newest` was just written and hashed, so one stays intact.
 
         What is not whole, or not ours, neither counts as kept nor is it deleted.
         """
-        if self._keep_last is None:
+        if self.keep_last is None:
             return
-        whole = {path: found for path in self.paths() if (found := manifest_if_whole(path))}
-        kept = {newest, *list(whole)[-self._keep_last :]}
+        whole = {path: found for path in self.paths() if (found := disk.manifest_if_whole(path))}
+        kept = {newest, *list(whole)[-self.keep_last :]}
         kept |= {path for path in whole if path.resolve() == self._resumed_from}
-        every = self._keep_every
-        kept |= {path for path, found in whole.items() if every and found["step"] % every == 0}
-        metric, mode = self.best_by or (None, None)
-        values = {path: found["metrics"].get(metric) for path, found in whole.items()}
+        if every := self.keep_every:
+            kept |= {path for path, found in whole.items() if found["step"] % every == 0}
+        values = {path: found["metrics"].get(self.metric) for path, found in whole.items()}
         numbers = [path for path, value in values.items() if isinstance(value, int | float)]
-        sign = -1 if mode == "max" else 1
-        kept |= {*sorted(numbers, key=lambda path: sign * values[path])[: self._keep_best]}
-        remove(whole.keys() - kept)
+        sign = -1 if self.mode == "max" else 1
+        kept |= {*sorted(numbers, key=lambda path: sign * values[path])[: self.keep_best]}
+        disk.remove(whole.keys() - kept)
 
 
 def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) -> dict[str, Any]:
@@ -292,12 +253,10 @@ def _write(path: Path, write: Callable[..., None], what: Any, **options: Any) ->
         write(what, path, **options)
     except (RuntimeError, SafetensorError) as error:  # as torch and safetensors call a full disk
         raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from error
-    return seal(path)
+    return disk.seal(path)
 
 
-def _untie(
-    weights: Mapping[str, Tensor], buffers: Buffers | None
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _untie(weights: Tensors, buffers: disk.Buffers | None) -> tuple[Tensors, dict[str, str]]:
     """Contiguous CPU tensors, and for each tied name the name that holds its bytes."""
     tensors: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
@@ -305,10 +264,9 @@ def _untie(
     storages: set[int] = set()
     for name, tensor in weights.items():
         same = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
-        if tensor.numel() and same in first:
-            aliases[name] = first[same]
+        if (source := first.setdefault(same, name)) != name and tensor.numel():
+            aliases[name] = source
             continue
-        first[same] = name
         storage = tensor.untyped_storage().data_ptr()
         if buffers is not None:
             tensors[name] = buffers.copy_of(tensor, name)

@@ -7,11 +7,7 @@ Removal goes the other way round: renamed first, then deleted.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codex_ml import documents
+from codex_ml.documents import fsync, sha256
 from codex_ml.environment import config_hash
 
 FORMAT = "codex-ml-checkpoint"
-FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 WRITING, DELETING = ".writing-", ".deleting-"
 
+Tensors = Mapping[str, Tensor]
+Values = Mapping[str, Any]
 _SCALARS = (type(None), bool, int, float, str, bytes, torch.dtype, torch.device)
 _log = logging.getLogger(__name__)
 
@@ -47,15 +46,12 @@ class FormatError(CheckpointError):
 def commit(temporary: Path, final: Path, described: Mapping[str, Any]) -> None:
     """Make a written directory a checkpoint: manifest, flush, rename.
 
-    Args:
-        temporary: holds the files that `described["files"]` names, flushed by `seal`.
-        final: the name that it gets, in the same directory.
-        described: JSON values; format, version and a hash of the manifest itself are added.
+    It holds the files that `described["files"]` names, each flushed by `seal`. Format, version and
+    a hash of the manifest itself are added to `described`.
     """
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **described}
+    whole = {**documents.header(FORMAT), **described}
     whole["manifest_sha256"] = config_hash(whole)
-    text = json.dumps(whole, indent=2, sort_keys=True, allow_nan=False)
-    (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (temporary / MANIFEST).write_text(documents.to_json(whole), encoding="utf-8")
     directories = [path for path in temporary.rglob("*") if path.is_dir()]
     for path in (temporary / MANIFEST, *directories, temporary):
         fsync(path)
@@ -66,7 +62,7 @@ def commit(temporary: Path, final: Path, described: Mapping[str, Any]) -> None:
 def seal(path: Path) -> dict[str, Any]:
     """Flush a written file to the disk; its size and SHA-256, for the manifest."""
     fsync(path)
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def verify(path: Path) -> dict[str, Any]:
@@ -80,7 +76,7 @@ def verify(path: Path) -> dict[str, Any]:
 
     def check(part: str) -> None:
         try:
-            actual = _sha256(path / part)
+            actual = sha256(path / part)
         except OSError as error:
             raise DamagedError(f"{path}: {part} cannot be read ({error.strerror})") from error
         if actual != described["files"][part]["sha256"]:
@@ -99,16 +95,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
         DamagedError: it cannot be read, or is not as it was written.
     """
     try:
-        described = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        described = documents.from_json((path / MANIFEST).read_bytes(), FORMAT)
+    except documents.FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         raise DamagedError(f"{path}: {MANIFEST} cannot be read ({error})") from error
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
-        raise FormatError(f"{path}: not a {FORMAT}; load it with the program that wrote it")
-    if described.get("format_version") != FORMAT_VERSION:
-        raise FormatError(
-            f"{path}: format version {described.get('format_version')}, and this version reads "
-            f"{FORMAT_VERSION}; load it with the codex_ml that wrote it"
-        )
     if described.pop("manifest_sha256", None) != config_hash(described):
         raise DamagedError(f"{path}: {MANIFEST} does not have the SHA-256 that it names")
     return described
@@ -139,10 +130,9 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 class Buffers(dict[str, Tensor]):
-    """Memory for copies of tensors, used again by the next save.
+    """Memory for copies of tensors, used again by the next save; pinned for those from CUDA.
 
-    Fresh pages cost several times what the copying does; where the tensors come from CUDA the
-    memory is pinned, which the copying itself is faster into.
+    Fresh pages cost several times what the copying does.
     """
 
     def copy_of(self, tensor: Tensor, where: str) -> Tensor:
@@ -155,11 +145,7 @@ class Buffers(dict[str, Tensor]):
 
 
 def itself(tensor: Tensor, where: str) -> Tensor:
-    """The tensor, for `plain`.
-
-    Raises:
-        TypeError: it is of a class of its own, a shard for one.
-    """
+    """The tensor, for `plain`; TypeError for one of a class of its own, a shard for one."""
     if type(tensor) in (Tensor, torch.nn.Parameter):
         return tensor.detach()
     raise _refused(tensor, where)
@@ -198,23 +184,3 @@ def _refused(value: object, where: str) -> TypeError:
         f"{where} is a {kind}, which torch.load(weights_only=True) refuses; "
         "save it as tensors, numbers, strings, lists, tuples and dictionaries"
     )
-
-
-def json_numbers(metrics: Mapping[str, Any]) -> dict[str, float | str]:
-    """Metrics as JSON, which knows neither NaN nor infinity: these become "nan" and "inf"."""
-    numbers = {name: float(value) for name, value in metrics.items()}
-    return {name: n if math.isfinite(n) else str(n) for name, n in numbers.items()}
-
-
-def fsync(path: Path) -> None:
-    """Flush a file's bytes, or a directory's entries, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

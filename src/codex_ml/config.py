@@ -14,30 +14,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import os
 import re
 import reprlib
 import sys
+import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
 from pathlib import Path, PurePath
-from types import NoneType, UnionType
-from typing import (
-    Annotated,
-    Any,
-    Generic,
-    Literal,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from types import UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args
 
 import msgspec
 import yaml
 
+from codex_ml import checks, documents
 from codex_ml.environment import config_hash
 
 T = TypeVar("T")
@@ -80,11 +71,10 @@ class Config(Generic[T]):
         """Write `config.yaml` into the directory of the run, whole or not at all."""
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "config.yaml"
-        temporary = directory / f".config.yaml.{os.getpid()}"
-        temporary.write_text(f"# SHA-256 {self.hash}\n{self.to_yaml()}", encoding="utf-8")
-        return temporary.replace(path)
+        return documents.write_text(path, f"# SHA-256 {self.hash}\n{self.to_yaml()}")
 
 
+@dataclass(eq=False)
 class Schema(Generic[T]):
     """What settings a program has, and how they are read.
 
@@ -99,23 +89,19 @@ class Schema(Generic[T]):
             for `schema_version`.
     """
 
-    def __init__(
-        self,
-        settings: type[T],
-        *,
-        version: int = 1,
-        migrations: Mapping[int, Migration] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._version = version
-        self._migrations = dict(migrations or {})
-        self.keys: dict[str, Any] = dict(_leaves(settings))
+    settings: type[T]
+    _: KW_ONLY
+    version: int = 1
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keys: dict[str, Any] = dict(_leaves(self.settings))
         """Dotted key -> annotation."""
+        name = self.settings.__name__
         if VERSION_KEY in self.keys:
-            raise ValueError(f"{settings.__name__}: {VERSION_KEY} is no setting; rename the field")
-        missing = [old for old in range(1, version) if old not in self._migrations]
-        if missing:
-            raise ValueError(f"{settings.__name__}: no migration from version {missing[0]}")
+            raise ValueError(f"{name}: {VERSION_KEY} is no setting; rename the field")
+        if missing := set(range(1, self.version)) - set(self.migrations):
+            raise ValueError(f"{name}: no migration from version {min(missing)}")
 
     def load(
         self,
@@ -152,11 +138,11 @@ class Schema(Generic[T]):
         for key, text in (overrides or {}).items():
             take(key, self._from_text(key, text, "command line"), "command line")
         try:
-            settings = msgspec.convert(_nested(values), self._settings, dec_hook=_decode)
+            settings = msgspec.convert(_nested(values), self.settings, dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise _refused(str(error), sources, ", ".join(map(str, files)) or "no file") from error
         plain = msgspec.to_builtins(settings, enc_hook=str, order="deterministic")
-        everything = {VERSION_KEY: self._version, **plain}
+        everything = {VERSION_KEY: self.version, **plain}
         return Config(settings, everything, {key: sources.get(key, "default") for key in self.keys})
 
     def from_command_line(
@@ -176,7 +162,7 @@ class Schema(Generic[T]):
         """
         parser = argparse.ArgumentParser(
             usage="%(prog)s [--config FILE] [--print-config] [--KEY VALUE ...]",
-            description=(self._settings.__doc__ or "").partition("\n")[0],
+            description=(self.settings.__doc__ or "").partition("\n")[0],
             epilog=f"Environment: {PREFIX}SECTION__KEY=VALUE.",
             allow_abbrev=False,
         )
@@ -201,20 +187,17 @@ class Schema(Generic[T]):
 
     def _migrated(self, path: Path) -> dict[str, Any]:
         """The values of a file, as those of this version of the schema."""
-        values = _read_config(path)
+        values = read_config(path)
         version = values.pop(VERSION_KEY, None)
         if type(version) is not int or version < 1:
-            raise ConfigError(
-                f"{path}: {VERSION_KEY}: {'missing' if version is None else repr(version)}; "
-                f"write `{VERSION_KEY}: {self._version}`, the version of these settings"
-            )
-        if version > self._version:
-            raise ConfigError(
-                f"{path}: {VERSION_KEY}: {version} is newer than {self._version}, the newest that "
-                "this program reads; update the program"
-            )
-        for old in range(version, self._version):
-            values = self._migrations[old](values)
+            found = "missing" if version is None else repr(version)
+            remedy = f"write `{VERSION_KEY}: {self.version}`, that of these settings"
+            raise ConfigError(f"{path}: {VERSION_KEY}: {found}; {remedy}")
+        if version > self.version:
+            told = f"{version} is newer than {self.version}; update the program"
+            raise ConfigError(f"{path}: {VERSION_KEY}: {told}")
+        for old in range(version, self.version):
+            values = self.migrations[old](values)
         return values
 
     def _flatten(self, values: Any, where: str, section: str = "") -> Iterator[tuple[str, Any]]:
@@ -238,7 +221,7 @@ class Schema(Generic[T]):
         try:
             value = _Loader(text).get_single_data()
             self._checked(key, value, where)
-        except yaml.YAMLError:  # so it can only be meant as text
+        except (yaml.YAMLError, RecursionError):  # so it can only be meant as text
             return text
         except ConfigError:
             with contextlib.suppress(ConfigError):
@@ -250,19 +233,15 @@ class Schema(Generic[T]):
             msgspec.convert(value, self.keys[key], dec_hook=_decode)
         except msgspec.ValidationError as error:
             message, _, place = str(error).partition(" - at `$")
-            raise ConfigError(
-                f"{where}: {key}{place.rstrip('`')}: {message} ({reprlib.repr(value)}); "
-                f"give {_shown(self.keys[key])}"
-            ) from error
+            wanted = f"({reprlib.repr(value)}); give {_shown(self.keys[key])}"
+            raise ConfigError(f"{where}: {key}{place.rstrip('`')}: {message} {wanted}") from error
         return value
 
     def _unknown(self, key: str, where: str) -> ConfigError:
         elsewhere = [known for known in self.keys if known.endswith(f".{key.rpartition('.')[2]}")]
-        near = elsewhere or difflib.get_close_matches(key, self.keys)
-        if not near:
-            return ConfigError(f"{where}: {key}: unknown key; known are {', '.join(self.keys)}")
-        choice = " or ".join(map(repr, near))
-        return ConfigError(f"{where}: {key}: unknown key; did you mean {choice}?")
+        meant = " or ".join(map(repr, elsewhere))
+        remedy = f"did you mean {meant}?" if meant else checks.unknown(key, self.keys)
+        return ConfigError(f"{where}: {key}: unknown key; {remedy}")
 
 
 def _refused(text: str, sources: dict[str, str], files: str) -> ConfigError:
@@ -302,12 +281,17 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, none of them checked.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or holds something else.
+    """
     try:
         values = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); name a UTF-8 file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
@@ -319,16 +303,15 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _leaves(kind: Any, section: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys of a dataclass and their annotations, sections opened."""
-    hints = get_type_hints(kind, include_extras=True)
-    for field in fields(kind):
-        hint, key = hints[field.name], f"{section}{field.name}"
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for one in fields(kind):
+        hint, key = hints[one.name], f"{section}{one.name}"
         if is_dataclass(hint):
             yield from _leaves(hint, f"{key}.")
         elif _holds_dataclass(hint):
-            raise ValueError(
-                f"{key}: make what it holds a msgspec.Struct with forbid_unknown_fields=True; "
-                "keys that a dataclass does not know would be passed over"
-            )
+            # Keys that a dataclass does not know would be passed over.
+            remedy = "make what it holds a msgspec.Struct with forbid_unknown_fields=True"
+            raise ValueError(f"{key}: {remedy}")
         else:
             yield key, hint
 
@@ -356,12 +339,11 @@ def _decode(kind: type[Any], value: Any) -> Any:
 
 
 def _shown(kind: Any) -> str:
-    if get_origin(kind) is Annotated:
-        return _shown(get_args(kind)[0])
-    if get_origin(kind) is Literal:
-        return "|".join(map(str, get_args(kind)))
-    if get_origin(kind) in (Union, UnionType):
-        return " or ".join("null" if one is NoneType else _shown(one) for one in get_args(kind))
-    if get_origin(kind) in (list, tuple):
-        return f"a list of {_shown(get_args(kind)[0])}"
-    return kind.__name__ if isinstance(kind, type) else str(kind)
+    origin, parts = typing.get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return "|".join(map(str, parts))
+    if origin in (Union, UnionType):
+        return " or ".join(map(_shown, parts))
+    if origin in (Annotated, list, tuple):
+        return f"{'' if origin is Annotated else 'a list of '}{_shown(parts[0])}"
+    return "null" if kind is type(None) else getattr(kind, "__name__", str(kind))

@@ -6,13 +6,15 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from codex_ml.seeding import generator, seed_everything
-from codex_ml.shards import Manifest, ManifestError, Row, Shard, read_manifest, write_manifest
+from codex_ml.shards import Manifest, ManifestError, read_manifest, write_manifest
 
 __all__ = [
     "DataStateError",
@@ -20,8 +22,6 @@ __all__ = [
     "ManifestError",
     "ResumableLoader",
     "ResumableSampler",
-    "Row",
-    "Shard",
     "grouped_split",
     "read_manifest",
     "split_of",
@@ -36,14 +36,14 @@ class DataStateError(ValueError):
     """A saved position that does not belong to this data."""
 
 
+@dataclass(eq=False)
 class ResumableSampler(Sampler[int]):
     """Indices of one epoch after another, in an order that seed and epoch alone decide.
 
-    The order comes from a generator of its own (seeded by seed and epoch), so neither model
-    nor augmentation can change it, and a position is all that needs saving. It is dealt to
-    the ranks in turn, and the position counts the samples of all ranks: a state saved on any
-    rank continues on any number of ranks. All ranks get equally many, so that none waits for
-    the others for ever; the up to `world` - 1 samples left over are other ones each epoch.
+    So a position is all that needs saving. It counts the samples of all ranks, to which they are
+    dealt in turn: a state saved on any rank continues on any number of ranks. All ranks get
+    equally many, so that none waits for ever; the up to `world` - 1 samples left over are other
+    ones each epoch.
 
     Args:
         size: number of samples.
@@ -56,20 +56,20 @@ class ResumableSampler(Sampler[int]):
         ValueError: there is no such rank, or there are fewer samples than ranks.
     """
 
-    def __init__(
-        self, size: int, *, seed: int, shuffle: bool = True, rank: int = 0, world: int = 1
-    ) -> None:
-        if not 0 <= rank < world:
-            raise ValueError(f"rank={rank} is not one of world={world}")
-        if 0 < size < world:
-            raise ValueError(f"{size} samples for {world} ranks: some would get none")
-        self.size = size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.rank = rank
-        self.world = world
-        self.epoch = 0
-        self.position = 0
+    size: int
+    _: KW_ONLY
+    seed: int
+    shuffle: bool = True
+    rank: int = 0
+    world: int = 1
+    epoch: int = field(default=0, init=False)
+    position: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world:
+            raise ValueError(f"rank={self.rank} is not one of world={self.world}")
+        if 0 < self.size < self.world:
+            raise ValueError(f"{self.size} samples for {self.world} ranks: some would get none")
 
     def __len__(self) -> int:
         """Samples left for this rank in this epoch."""
@@ -101,30 +101,27 @@ class ResumableSampler(Sampler[int]):
         """Continue where `state` was taken.
 
         Raises:
-            DataStateError: the number of samples or the shuffling differs, so the position
-                means nothing here.
+            DataStateError: the number of samples or the shuffling differs.
         """
         for name in ("size", "shuffle"):
             if state[name] != getattr(self, name):
                 raise DataStateError(
-                    f"the saved position is for {name}={state[name]} and this data has "
-                    f"{name}={getattr(self, name)}; resume with the data that it was saved with"
+                    f"the saved position is for {name}={state[name]}, and this data has "
+                    f"{name}={getattr(self, name)}; resume with the same"
                 )
         self.seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]
         self.advance(0)  # what is left may be too little for this number of ranks
 
 
+@dataclass(eq=False)
 class ResumableLoader(Generic[T]):
     """Batches of a dataset, one epoch an iteration, resuming at the batch after the last one.
 
     The position counts batches that were handed out, not those that workers fetched ahead.
     Workers seed Python, NumPy and torch anew for every batch, from seed, epoch and the
     batch's first index, so that a batch has the same augmentations whichever worker makes it,
-    and after a resume. Without workers the process's own generators are drawn from, which a
-    checkpoint restores.
-
-    torchdata's StatefulDataLoader saves the state of every worker instead; where the order is
-    a function of seed and epoch and each batch has a seed, there is no such state.
+    and after a resume: there is no state of workers, which torchdata's StatefulDataLoader saves.
+    Without workers the process's own generators are drawn from, which a checkpoint restores.
 
     Args:
         dataset: samples by index.
@@ -137,24 +134,21 @@ class ResumableLoader(Generic[T]):
         world: how many processes that is.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset[Any],
-        batch_size: int,
-        *,
-        seed: int,
-        shuffle: bool = True,
-        workers: int = 0,
-        collate: Callable[[list[Any]], T] | None = None,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        size = len(dataset)  # type: ignore[arg-type]  # a map-style dataset has a length
-        self.sampler = ResumableSampler(size, seed=seed, shuffle=shuffle, rank=rank, world=world)
-        self._workers = workers
-        self._collate = collate
+    dataset: Dataset[Any]
+    batch_size: int
+    _: KW_ONLY
+    seed: int
+    shuffle: bool = True
+    workers: int = 0
+    collate: Callable[[list[Any]], T] | None = None
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        size = len(self.dataset)  # type: ignore[arg-type]  # a map-style dataset has a length
+        self.sampler = ResumableSampler(
+            size, seed=self.seed, shuffle=self.shuffle, rank=self.rank, world=self.world
+        )
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -168,11 +162,11 @@ class ResumableLoader(Generic[T]):
         # (https://docs.pytorch.org/docs/stable/data.html#data-loading-randomness).
         own = generator(self.sampler.seed, self.sampler.epoch, 1)
         loader: DataLoader[Any] = DataLoader(
-            _Seeded(self.dataset, own.initial_seed()) if self._workers else self.dataset,
+            _Seeded(self.dataset, own.initial_seed()) if self.workers else self.dataset,
             batch_size=self.batch_size,
             sampler=self.sampler,
-            num_workers=self._workers,
-            collate_fn=self._collate,
+            num_workers=self.workers,
+            collate_fn=self.collate,
             generator=own,
         )
         left = len(self.sampler)
@@ -212,8 +206,7 @@ class _Seeded(Dataset[Any]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         seed_everything(generator(self._seed, indices[0]).initial_seed() % 2**32)
-        several = getattr(self._dataset, "__getitems__", None)
-        if several is not None:
+        if several := getattr(self._dataset, "__getitems__", None):
             return list(several(indices))
         return [self._dataset[index] for index in indices]
 
@@ -235,9 +228,7 @@ def split_of(key: str, fractions: Mapping[str, float], *, salt: str = "") -> str
     _check(fractions)
     digest = hashlib.sha256(f"{salt}\0{key}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
-    end = 0.0
-    for name, fraction in fractions.items():
-        end += fraction
+    for name, end in zip(fractions, accumulate(fractions.values()), strict=True):
         if place < end:
             return name
     return name  # the sum may round to just below 1
@@ -248,13 +239,7 @@ def grouped_split(
 ) -> dict[str, str]:
     """Row -> split, all rows of a group (a patient, an author, a document) in the same one.
 
-    Args:
-        groups: row's key -> its group's id.
-        fractions: split -> its share of the groups; they add up to 1.
-        salt: another salt gives another, independent split.
-
-    Raises:
-        ValueError: the fractions do not add up to 1.
+    `groups` has each row's group, and `fractions` are of the groups; the rest is as in `split_of`.
     """
     return {key: split_of(group, fractions, salt=salt) for key, group in groups.items()}
 
@@ -269,9 +254,8 @@ def stratified_split(
     """Row -> split, each stratum (a label, a language) divided by the same shares.
 
     In the order of their hashes, a stratum's rows each go to the split that lacks most of its
-    share. Shares that are exact for every number of rows cannot also stay put when rows are
-    added, so a data set that grows needs `previous`: what it assigned stays, and new rows
-    fill what is lacking.
+    share. Exact shares move rows when others are added, so a data set that grows needs `previous`:
+    what it assigned stays, and new rows fill what is lacking.
 
     Args:
         strata: row's key -> its stratum.
@@ -284,8 +268,7 @@ def stratified_split(
     """
     _check(fractions)
     kept = {key: split for key, split in (previous or {}).items() if key in strata}
-    unknown = sorted(set(kept.values()) - set(fractions))
-    if unknown:
+    if unknown := sorted(set(kept.values()) - set(fractions)):
         raise ValueError(f"`previous` has split {unknown[0]!r}, and the fractions {[*fractions]}")
     members = defaultdict(list)
     for key, stratum in strata.items():

@@ -14,7 +14,7 @@ https://docs.pytorch.org/docs/stable/distributed.checkpoint.html.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from codex_ml.checkpoint import Checkpoint, CheckpointError, CheckpointStore, FormatError
-from codex_ml.checkpoint_format import commit, plain, seal
+from codex_ml.checkpoint_format import Tensors, Values, commit, plain, seal
 
 B = TypeVar("B")
 T = TypeVar("T")
@@ -73,15 +73,14 @@ class Ranks:
         joined = dist.is_available() and dist.is_initialized()
         self.world = dist.get_world_size() if joined else 1
         self.rank = dist.get_rank() if joined else 0
-        self.replicated = self.sharded = False
-        self.model = self._wrapped = model
+        self.replicated = isinstance(model, nn.parallel.DistributedDataParallel)
+        self.sharded = False
+        self._wrapped = model
+        self.model: nn.Module = model.module if self.replicated else model  # type: ignore[assignment]
         if joined:
             from torch.distributed.fsdp import FSDPModule  # noqa: PLC0415 - slow to import
 
             self.sharded = isinstance(model, FSDPModule)
-            if isinstance(model, nn.parallel.DistributedDataParallel):
-                self.replicated = True
-                self.model = model.module
         if self.world > 1 and not (self.replicated or self.sharded):
             raise ValueError(
                 f"{self.world} processes would each train a model of its own; wrap it in "
@@ -105,8 +104,7 @@ class Ranks:
         """The largest `number` of all ranks.
 
         Raises:
-            ValueError: a rank has another number of `batches` in this step and would wait for
-                the others for ever.
+            ValueError: a rank has another number of `batches` in this step and would wait for ever.
         """
         if self.world == 1:
             return number
@@ -125,7 +123,7 @@ class Ranks:
     def in_step(self, batches: Iterable[B]) -> Iterator[tuple[B, bool]]:
         """Batches, and whether each counts: a sharded model needs all ranks in each forward.
 
-        Whoever has fewer repeats its last, which does not count.
+        A rank with fewer repeats its last.
         """
         if not (self.sharded and self.world > 1):
             yield from ((batch, True) for batch in batches)
@@ -138,9 +136,7 @@ class Ranks:
                 return
             last = last if found is None else found
             if last is None:
-                raise ValueError(
-                    f"rank {self.rank} has no batch to evaluate; give each at least one"
-                )
+                raise ValueError(f"rank {self.rank} has no batch to evaluate; give it one")
             yield last, found is not None
 
     def _reduce(self, numbers: tuple[float, ...], how: Any) -> tuple[float, ...]:
@@ -158,37 +154,23 @@ class ShardedStore(CheckpointStore):
     file a rank. The directory must be one that all ranks see. Every method but `paths` is to be
     called on all ranks. Needs torch 2.8 or newer.
 
-    Args:
-        directory: as for `CheckpointStore`.
-        policy: of retention, as for `CheckpointStore`; not `background`.
+    Its arguments are those of `CheckpointStore`, but for `background`. What goes wrong on one rank
+    is a CheckpointError on all.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], **policy: Any) -> None:
-        if policy.get("background"):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.background:
             raise ValueError("a ShardedStore does not write in the background")
-        super().__init__(directory, **policy)
 
-    def save(
-        self,
-        step: int,
-        weights: Mapping[str, Tensor],
-        state: Mapping[str, Any],
-        *,
-        metrics: Mapping[str, float] | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> Path:
-        """Write a checkpoint on all ranks; as `CheckpointStore.save`, and sharded tensors too.
-
-        Raises:
-            CheckpointError: it could not be written on some rank; the message says on which.
-        """
+    def _save(self, step: int, weights: Tensors, state: Values, described: Values) -> Path:
         from torch.distributed.checkpoint import hf_storage  # noqa: PLC0415 - slow to import
         from torch.distributed.checkpoint.state_dict_saver import save  # noqa: PLC0415 - as above
 
         tensors: dict[str, Tensor] = {f"model.{name}": weights[name] for name in weights}
         own: dict[str, Any] = {"weights": list(weights)}
 
-        def described(tensor: Tensor, where: str) -> dict[str, Any]:
+        def reference(tensor: Tensor, where: str) -> dict[str, Any]:
             tensors[where] = tensor
             placements = getattr(tensor, "placements", None)
             if placements is not None:  # the dimension that each dimension of the mesh divides
@@ -197,7 +179,7 @@ class ShardedStore(CheckpointStore):
             return {_TENSOR: where, "shape": shape, "dtype": dtype, "on": placements}
 
         def prepare() -> None:
-            shared = plain(state.get(_SHARED), _SHARED, tensor=described)
+            shared = plain(state.get(_SHARED), _SHARED, tensor=reference)
             own["state"] = plain({**state, _SHARED: shared})
 
         _together(prepare)
@@ -217,7 +199,6 @@ class ShardedStore(CheckpointStore):
 
         def finish() -> None:
             files = {name: file for part in sealed for name, file in part.items()}
-            described = self._describe(step, metrics, config)
             commit(temporary, final, {**described, "ranks": world, "files": files})
             self._prune(newest=final)
 
@@ -225,11 +206,7 @@ class ShardedStore(CheckpointStore):
         return final
 
     def load(  # type: ignore[override]  # it needs to know how this run is sharded
-        self,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        like: Mapping[str, Tensor],
-        exact: bool = True,
+        self, path: Path | None = None, *, like: Tensors, exact: bool = True
     ) -> Checkpoint:
         """Read and verify a checkpoint on all ranks; as `CheckpointStore.load`.
 
@@ -248,15 +225,13 @@ class ShardedStore(CheckpointStore):
         from torch.distributed.checkpoint.state_dict_loader import load  # noqa: PLC0415 - as above
 
         rank, world = dist.get_rank(), dist.get_world_size()
-        find = _together(lambda: self._find(Path(path) if path else None), only=0)
-        found, described, skipped = find[0]
+        found, described, skipped = _together(lambda: self._find(path), only=0)[0]
         if "ranks" not in described:
             raise FormatError(f"{found}: written by one process; load it with CheckpointStore")
         if exact and described["ranks"] != world:
             raise WorldSizeError(
-                f"{found}: written by {described['ranks']} ranks, and this run has {world}. The "
-                "generators belong to ranks: resume with as many, or pass exact=False to go on "
-                "with other random numbers"
+                f"{found}: written by {described['ranks']} ranks, and this run has {world}; resume "
+                "with as many, or pass exact=False to go on with other random numbers"
             )
         part = _part(rank if exact else 0)
         own = torch.load(found / part, map_location="cpu", weights_only=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import nn
 
 from codex_ml.evaluation.likelihood import text_of
+from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.modes import evaluating
 from codex_ml.tokenization.protocol import EOS, Tokenizer
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from codex_ml.evaluation.models import Predict
 
 
 def text_generator(
@@ -30,7 +27,7 @@ def text_generator(
 ) -> Predict:
     """What to give `python -m codex_ml.predict` for a causal language model.
 
-    Every row is sampled under a seed of its own, so its text does not depend on other rows.
+    Every row is sampled under the same seed, so its text does not depend on other rows.
 
     Args:
         model: ids [1, length] -> logits [1, length, vocabulary].

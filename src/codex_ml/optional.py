@@ -9,12 +9,8 @@ from types import ModuleType
 def load(name: str, *, extra: str) -> ModuleType:
     """The module `name`, imported now.
 
-    Args:
-        name: its dotted name.
-        extra: the extra of this distribution that installs its package.
-
     Raises:
-        ModuleNotFoundError: its package is not installed; the message says how to install it.
+        ModuleNotFoundError: its package is not installed; `extra` of this distribution does that.
     """
     try:
         return importlib.import_module(name)

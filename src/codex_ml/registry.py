@@ -12,13 +12,16 @@ name it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
+
+from codex_ml import checks
 
 T = TypeVar("T")
+Found = tuple[str, Callable[[], Any]]
+"""Where a component comes from, and what imports it."""
 
 
 class RegistryError(ValueError):
@@ -39,59 +42,52 @@ class Registry(Generic[T]):
     ) -> None:
         self._kind = kind
         self._group = group
-        self._added: dict[str, T] = {}
-        self._builtin = {
-            name: EntryPoint(name, path, kind) for name, path in (builtin or {}).items()
+        self._own: dict[str, Found] = {
+            name: (path, EntryPoint(name, path, kind).load)
+            for name, path in (builtin or {}).items()
         }
 
     def register(self, name: str) -> Callable[[T], T]:
         """A decorator that adds a class or function as `name`, and leaves it as it is.
 
         Raises:
-            RegistryError: another component has that name.
+            RegistryError: another component has that name; what is installed is not looked at,
+                which would cost every import.
         """
 
         def add(component: T) -> T:
-            if name in self._added or name in self._builtin:
-                # What is installed is not read for this: it would cost every import.
-                holder = self._builtin.get(name)
-                near = self._near(name, [*self._added, *self._builtin])
+            path = _path(component)
+            if name in self._own:
+                near = checks.near(name, self._own)
                 raise RegistryError(
-                    f"the {self._kind} {name!r} is already registered, as "
-                    f"{holder.value if holder else _path(self._added[name])}; choose another name "
-                    f"for {_path(component)}{f'; near it there is {near}' if near else ''}"
+                    f"the {self._kind} {name!r} is already registered, as {self._own[name][0]}; "
+                    f"choose another name for {path}{f'; near it there is {near}' if near else ''}"
                 )
-            self._added[name] = component
+            self._own[name] = path, lambda: component
             return component
 
         return add
 
     def names(self) -> list[str]:
         """All names, sorted; those of other packages too, none of them imported."""
-        return sorted({*self._added, *self._builtin, *self._declared})
+        return sorted({*self._own, *self._declared})
 
-    def check(self, name: str, *, key: str = "") -> None:
-        """Refuse a name that `get` cannot resolve, without importing anything.
-
-        Args:
-            name: of a component.
-            key: the setting that has it, with which the message then begins.
+    def check(self, name: str, *, key: str = "") -> Found:
+        """What `get` would import; nothing is imported here.
 
         Raises:
-            RegistryError: there is no such component, or several have that name.
+            RegistryError: there is no such component, or several have that name; the message
+                begins with `key`, the setting that names it.
         """
-        origins = self._origins(name)
-        if len(origins) == 1:
-            return
+        found = [*filter(None, [self._own.get(name)]), *self._declared.get(name, [])]
+        if len(found) == 1:
+            return found[0]
         setting = f"{key}={name}: " if key else ""
-        if origins:
-            raise RegistryError(
-                f"{setting}the {self._kind} {name!r} is declared by {' and by '.join(origins)}; "
-                "uninstall one of them or rename its component"
-            )
-        known = self.names()
-        near = self._near(name, known)
-        remedy = f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none'}"
+        if found:
+            where = " and by ".join(origin for origin, _ in found)
+            told = f"the {self._kind} {name!r} is declared by {where}"
+            raise RegistryError(f"{setting}{told}; uninstall one or rename it")
+        remedy = checks.unknown(name, self.names())
         raise RegistryError(f"{setting}unknown {self._kind} {name!r}; {remedy}")
 
     def get(self, name: str) -> T:
@@ -100,36 +96,24 @@ class Registry(Generic[T]):
         Raises:
             RegistryError: `check` refuses the name, or its import fails.
         """
-        self.check(name)
-        if name in self._added:
-            return self._added[name]
-        declared = self._builtin.get(name) or self._declared[name][0]
+        origin, load = self.check(name)
         try:
-            return cast("T", declared.load())
+            component: T = load()
         except Exception as error:  # a module may raise anything when it is imported
             raise RegistryError(
-                f"the {self._kind} {name!r} cannot be imported from {self._origins(name)[0]} "
+                f"the {self._kind} {name!r} cannot be imported from {origin} "
                 f"({type(error).__name__}: {error}); mend or remove that package"
             ) from error
+        return component
 
     @cached_property
-    def _declared(self) -> dict[str, list[EntryPoint]]:
+    def _declared(self) -> dict[str, list[Found]]:
         """What installed packages declare, read when the first name is looked up."""
-        found: dict[str, list[EntryPoint]] = {}
+        found: dict[str, list[Found]] = {}
         for entry in entry_points(group=self._group) if self._group else ():
-            found.setdefault(entry.name, []).append(entry)
+            origin = f"{entry.value} of {entry.dist.name if entry.dist else '?'}"
+            found.setdefault(entry.name, []).append((origin, entry.load))
         return found
-
-    def _origins(self, name: str) -> list[str]:
-        own = [_path(self._added[name])] if name in self._added else []
-        own += [self._builtin[name].value] if name in self._builtin else []
-        declared = self._declared.get(name, [])
-        return own + [f"{one.value} of {one.dist.name if one.dist else '?'}" for one in declared]
-
-    @staticmethod
-    def _near(name: str, known: list[str]) -> str:
-        near = [repr(one) for one in difflib.get_close_matches(name, known) if one != name]
-        return " or ".join(near)
 
 
 def _path(component: object) -> str:

@@ -23,8 +23,8 @@ from msgspec import Meta
 from codex_ml.callbacks import EvaluationGate
 from codex_ml.evaluation import Threshold
 from codex_ml.registry import Registry
-from codex_ml.tracking import Kind  # noqa: TC001 - the schema reads annotations
-from codex_ml.training import TrainerConfig  # noqa: TC001 - as above
+from codex_ml.tracking import Kind
+from codex_ml.training import TrainerConfig
 
 DEFAULTS = Path(__file__).with_name("run_config.yaml")
 

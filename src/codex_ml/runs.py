@@ -6,37 +6,25 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-import yaml
-
-from codex_ml import seeding
+from codex_ml import evaluation, seeding
 from codex_ml.checkpoint import Checkpoint, CheckpointStore
+from codex_ml.config import Config, Schema, read_config
 from codex_ml.environment import flattened
-from codex_ml.evaluation import (
-    Threshold,
-    evaluate,
-    predictions_of,
-    read_task,
-    save_evaluation,
-    summary,
-)
+from codex_ml.evaluation import Predict, Threshold
 from codex_ml.monitoring import MachineSampler, StepReport, setup_logging
 from codex_ml.run_config import RunConfig
 from codex_ml.tracking import Tracker, open_tracker, start_run
 from codex_ml.training import Event, Trainer
 
-if TYPE_CHECKING:
-    from codex_ml.config import Config, Schema
-    from codex_ml.evaluation import Predict
-
 R = TypeVar("R", bound=RunConfig)
 
-FREE = (
+FREE = {
     "gate.min_delta", "gate.patience", "output", "report_every", "resume", "steps", "thresholds",
-    "trackers",
-)  # fmt: skip
-FREE_OF_TRAINER = ("trainer.evaluate_every", "trainer.save_every")
+    "trackers", "trainer.evaluate_every", "trainer.save_every",
+}  # fmt: skip
+"""What a resumed run may change: how far it goes, how it is watched and how it is judged."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,13 +35,13 @@ class RunError(ValueError):
 def open_run(run: Config[R]) -> None:
     """Begin a run in `output`, or with `resume` continue the one there; log, seed, save settings.
 
-    A resumed run may change how far it goes, how it is watched and how it is judged (`FREE`,
-    `FREE_OF_TRAINER`), and no setting that it computes by; `steps` only where
-    `schedule.total` says where the schedule ends. What was killed before its first checkpoint
-    is resumed too, from its beginning.
+    A resumed run may change what `FREE` names and no setting that it computes by; `steps` only
+    where `schedule.total` says where the schedule ends. What was killed before its first
+    checkpoint is resumed too, from its beginning.
 
     Raises:
         RunError: there is a run already, or none to continue, or it had other settings.
+        ConfigError: the settings of the run to continue cannot be read.
         OSError: the directory cannot be read or written.
         DeterminismError: `deterministic`, and it is too late for it.
     """
@@ -62,9 +50,8 @@ def open_run(run: Config[R]) -> None:
     if settings.resume:
         _check_same(run, path)
     elif path.exists():
-        raise RunError(
-            f"{settings.output}: holds a run; continue it with --resume, or name another --output"
-        )
+        said = "holds a run; continue it with --resume, or name another --output"
+        raise RunError(f"{settings.output}: {said}")
     run.save(settings.output)
     setup_logging(settings.output)
     if settings.deterministic:
@@ -88,11 +75,7 @@ def watched(run: Config[R], trainer: Trainer[Any]) -> Iterator[Tracker]:
 def train(run: Config[R], trainer: Trainer[Any]) -> bool:
     """Train to `steps`, evaluated before the first and after the last.
 
-    With `resume` from the newest intact checkpoint, if there is one.
-
-    Args:
-        run: its settings.
-        trainer: with a store.
+    With `resume` from the newest intact checkpoint of the trainer's store, if there is one.
 
     Returns:
         Whether it got there, or its gate ended it; if not, the log says how to go on.
@@ -126,33 +109,27 @@ def judge(
 ) -> bool:
     """Evaluate on a task: results in `evaluation.json`, the tracker and on the terminal.
 
-    Args:
-        run: its settings.
-        trainer: knows the step.
-        tracker: gets each metric as `test/<name>`.
-        task: its file.
-        predict: the model as `codex_ml.evaluation` wants it.
+    The tracker gets each metric as `test/<name>`.
 
     Returns:
         Whether all of the run's `thresholds` hold, and the task's own.
     """
-    read = read_task(task)
+    read = evaluation.read_task(task)
     thresholds = [Threshold.parse(text) for text in run.settings.thresholds]
-    results = evaluate(read, predictions_of(read, predict), thresholds=thresholds)
-    save_evaluation(results, run.settings.output / "evaluation.json")
+    said = evaluation.predictions_of(read, predict)
+    results = evaluation.evaluate(read, said, thresholds=thresholds)
+    evaluation.save_evaluation(results, run.settings.output / "evaluation.json")
     values = {f"test/{name}": found["value"] for name, found in results["metrics"].items()}
     defined = {name: value for name, value in values.items() if value is not None}
     tracker.log_metrics(defined, trainer.step)
-    print(summary(results))
+    print(evaluation.summary(results))
     return bool(results["passed"])
 
 
 def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
     """The settings of a run and its newest intact checkpoint, for using its model on the CPU.
 
-    Args:
-        schema: of its settings.
-        directory: its `output`, with the checkpoints in `checkpoints`.
+    `directory` is the run's `output`, with the checkpoints in `checkpoints`.
 
     Raises:
         RunError: no directory is given.
@@ -169,13 +146,10 @@ def load_run(schema: Schema[R], directory: Path | None) -> tuple[R, Checkpoint]:
 def _check_same(run: Config[R], path: Path) -> None:
     if not path.exists():
         raise RunError(f"{path.parent}: holds no run to resume; leave out --resume to begin one")
-    before = flattened(yaml.safe_load(path.read_text(encoding="utf-8")))
-    free = {*FREE, *FREE_OF_TRAINER}
-    if run.settings.schedule.total is None:
-        free -= {"steps"}
+    before = flattened(read_config(path))
+    free = FREE - ({"steps"} if run.settings.schedule.total is None else set())
     for key, value in flattened(run.values).items():
         if key not in free and before.get(key) != value:
-            raise RunError(
-                f"{path}: {key}: was {before.get(key)!r} and is now {value!r}; a run continues "
-                "exactly only as it was begun, so give that or another --output"
-            )
+            changed = f"was {before.get(key)!r} and is now {value!r}"
+            remedy = "a run continues exactly only as it was begun: give that, or another --output"
+            raise RunError(f"{path}: {key}: {changed}; {remedy}")

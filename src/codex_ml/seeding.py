@@ -36,11 +36,8 @@ class RngStateError(ValueError):
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy, torch's CPU generator and that of every CUDA device.
 
-    Args:
-        seed: 0 to 2**32 - 1, the range that all of them take.
-
     Raises:
-        ValueError: `seed` lies outside that range.
+        ValueError: `seed` is not in 0 to 2**32 - 1, the range that all of them take.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed {seed} is not in 0 .. 2**32 - 1, the range that NumPy takes")
@@ -68,9 +65,6 @@ def worker_init_fn(worker_id: int) -> None:
     a seed draw the same number and augment their samples alike. Here the rank counts as well.
     The loader draws anew each epoch: give it a `generator` of its own, and a resumed run must
     restore that or start from the epoch (https://docs.pytorch.org/docs/stable/data.html).
-
-    Args:
-        worker_id: from 0, as DataLoader passes it.
     """
     drawn = torch.initial_seed() - worker_id
     seed_everything(_mix(drawn, rank(), worker_id) >> 32)  # workers inherit the environment
@@ -96,10 +90,7 @@ def capture() -> RngState:
 
 
 def restore(state: RngState) -> None:
-    """Set all generators to what `capture` returned.
-
-    Args:
-        state: a value of `capture`, also one that was saved and loaded.
+    """Set all generators to what `capture` returned, also one that was saved and loaded.
 
     Raises:
         RngStateError: the number of CUDA devices differs; or `state` is none.
@@ -110,10 +101,8 @@ def restore(state: RngState) -> None:
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     saved = len(state["cuda"])
     if devices != saved:
-        raise RngStateError(
-            f"the state holds {saved} CUDA generator(s) and this machine has {devices}; resume "
-            "on as many devices, or load without it (exact=False) and accept other random numbers"
-        )
+        remedy = "resume on as many devices, or go on with other random numbers (exact=False)"
+        raise RngStateError(f"{saved} CUDA generators are saved, {devices} are here; {remedy}")
     version, words, cached = state["python"]
     name, key, position, has_gauss, gauss = state["numpy"]
     numpy_state = (name, key.cpu().numpy().astype(np.uint32), position, has_gauss, gauss)
@@ -149,10 +138,10 @@ def deterministic(*, enabled: bool = True, warn_only: bool = False) -> None:
     """
     if enabled and os.environ.get(_CUBLAS) not in _CUBLAS_DETERMINISTIC:
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch lacks it
+            remedy = f"start the process with {_CUBLAS}={_CUBLAS_DETERMINISTIC[0]}"
             raise DeterminismError(
-                f"{_CUBLAS} is {os.environ.get(_CUBLAS)!r} and CUDA has already started, so "
-                f"cuBLAS stays nondeterministic; start the process with "
-                f"{_CUBLAS}={_CUBLAS_DETERMINISTIC[0]} or call deterministic() before any CUDA work"
+                f"CUDA has started with {_CUBLAS}={os.environ.get(_CUBLAS)}, so cuBLAS stays "
+                f"nondeterministic; {remedy}, or call deterministic() before any CUDA work"
             )
         os.environ[_CUBLAS] = _CUBLAS_DETERMINISTIC[0]
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,8 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from codex_ml.documents import from_json, header, to_json, write_text
+
 FORMAT = "codex-ml-data"
-FORMAT_VERSION = 1
 
 
 class ManifestError(ValueError):
@@ -35,12 +35,7 @@ class Shard(msgspec.Struct, frozen=True):
             raise ValueError(f"path: {path} leads out of the manifest's directory")
 
 
-class _Header(msgspec.Struct):
-    format: Any = None
-    format_version: Any = None
-
-
-class _Document(_Header, kw_only=True):
+class _Document(msgspec.Struct):
     shards: Annotated[tuple[Shard, ...], msgspec.Meta(min_length=1)]
 
 
@@ -77,16 +72,11 @@ class Manifest:
             content = path.read_bytes()
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-        remedy = "restore the file, or write the manifest anew if the change is meant"
         if len(content) != shard.bytes:
-            raise ManifestError(
-                f"{path}: bytes is {len(content)}, and {self.path} says {shard.bytes}; {remedy}"
-            )
+            raise self._differs(path, "bytes", len(content), shard.bytes)
         digest = hashlib.sha256(content).hexdigest()
         if digest != shard.sha256:
-            raise ManifestError(
-                f"{path}: sha256 is {digest}, and {self.path} says {shard.sha256}; {remedy}"
-            )
+            raise self._differs(path, "sha256", digest, shard.sha256)
         return content
 
     def rows(self) -> Iterator[Row]:
@@ -102,15 +92,15 @@ class Manifest:
                 count += 1
                 yield row
             if count != shard.rows:
-                raise ManifestError(f"{file}: rows is {count}, and {self.path} says {shard.rows}")
+                raise self._differs(file, "rows", count, shard.rows)
+
+    def _differs(self, file: Path, key: str, found: object, told: object) -> ManifestError:
+        remedy = "restore the file, or write the manifest anew if the change is meant"
+        return ManifestError(f"{file}: {key} is {found}, and {self.path} says {told}; {remedy}")
 
 
 def parse(content: bytes, file: Path) -> Iterator[Row]:
-    """The rows of a JSONL file.
-
-    Args:
-        content: the file's bytes, UTF-8.
-        file: its path.
+    """The rows of a JSONL file, from its bytes.
 
     Raises:
         ManifestError: another suffix than `.jsonl`, another encoding, or a line that is no row.
@@ -125,7 +115,7 @@ def parse(content: bytes, file: Path) -> Iterator[Row]:
             values = json.loads(line.decode())
         except UnicodeDecodeError as error:
             raise ManifestError(f"{file}:{number}: not UTF-8 ({error.reason})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{file}:{number}: not JSON ({error})") from error
         if not isinstance(values, dict):
             raise ManifestError(f"{file}:{number}: a row is an object, not {values!r:.40}")
@@ -154,10 +144,7 @@ def write_manifest(
         rows = count(file) if count else sum(1 for _ in parse(content, file))
         name = file.resolve().relative_to(path.parent.resolve()).as_posix()
         described.append(Shard(name, rows, len(content), hashlib.sha256(content).hexdigest()))
-    document = _Document(format=FORMAT, format_version=FORMAT_VERSION, shards=tuple(described))
-    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
-    temporary.replace(path)
+    write_text(path, to_json({**header(FORMAT), "shards": msgspec.to_builtins(described)}))
     return read_manifest(path)
 
 
@@ -169,20 +156,9 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = path.read_bytes()
-        header = msgspec.json.decode(content, type=_Header)
+        document = msgspec.convert(from_json(content, FORMAT), _Document)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    except msgspec.DecodeError as error:
-        raise ManifestError(f"{path}: not JSON ({error})") from error
-    if header.format != FORMAT:
-        raise ManifestError(f"{path}: format: not {FORMAT!r}; write one with write_manifest")
-    if header.format_version != FORMAT_VERSION:
-        raise ManifestError(
-            f"{path}: format_version: {header.format_version}, and this version reads "
-            f"{FORMAT_VERSION}"
-        )
-    try:
-        document = msgspec.json.decode(content, type=_Document)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
         raise ManifestError(f"{path}: {error}") from error
     return Manifest(path, document.shards, hashlib.sha256(content).hexdigest())

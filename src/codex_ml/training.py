@@ -11,41 +11,23 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from codex_ml import seeding
 from codex_ml.callbacks import EvaluationGate, calling_on_sigterm
+from codex_ml.checkpoint import Checkpoint, CheckpointStore
 from codex_ml.distributed import Ranks, ShardedStore
 from codex_ml.modes import evaluating
-from codex_ml.training_types import (
-    Event,
-    Loader,
-    LossFunction,
-    NonFiniteError,
-    Step,
-    TrainerConfig,
-)
+from codex_ml.training_types import Event, Loader, LossFunction, NonFiniteError, Step, TrainerConfig
 
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
-    from codex_ml.checkpoint import Checkpoint, CheckpointStore
-
-__all__ = [
-    "Event",
-    "Loader",
-    "LossFunction",
-    "NonFiniteError",
-    "Step",
-    "Trainer",
-    "TrainerConfig",
-]
+__all__ = ["Event", "Loader", "LossFunction", "NonFiniteError", "Step", "Trainer", "TrainerConfig"]
 
 B = TypeVar("B")
 
@@ -53,6 +35,7 @@ _log = logging.getLogger(__name__)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+@dataclass(eq=False, repr=False)
 class Trainer(Generic[B]):
     """Trains `model` on the batches of `loader`, one epoch after another.
 
@@ -65,11 +48,9 @@ class Trainer(Generic[B]):
             or frozen in evaluation) that it is to be trained in.
         optimizer: of its parameters. Its learning rates are those that `schedule` scales.
         loss: (model, batch) -> (summed loss, number of tokens); moves the batch to the device.
-        loader: see `codex_ml.data.ResumableLoader`. On several ranks each has its own part of
-            the data, in the same number of batches.
+        loader: see `codex_ml.data.ResumableLoader`; ranks have as many batches each.
         config: how to train.
-        schedule: step -> factor of the learning rate; None leaves it alone. A function of the
-            step alone has no state that could be lost. See `codex_ml.schedules`.
+        schedule: step -> factor of the learning rate, see `codex_ml.schedules`; None leaves it.
         evaluation: batches for `evaluate`, iterated anew each time; a rank's own on several.
         gate: judges evaluations: the best is saved, and without a better one the run stops.
         store: where `save` and `load` keep checkpoints. With one, the last step is saved too.
@@ -84,50 +65,38 @@ class Trainer(Generic[B]):
             and `store` do not mean the same evaluation by the best.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a training run, each the caller's to choose
-        self,
-        model: nn.Module,
-        optimizer: Optimizer,
-        loss: LossFunction[B],
-        loader: Loader[B],
-        config: TrainerConfig | None = None,
-        *,
-        schedule: Callable[[int], float] | None = None,
-        evaluation: Iterable[B] | None = None,
-        gate: EvaluationGate | None = None,
-        store: CheckpointStore | None = None,
-        run_config: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.config = config or TrainerConfig()
-        self.ranks = Ranks(model)
+    model: nn.Module
+    optimizer: Optimizer
+    loss: LossFunction[B]
+    loader: Loader[B]
+    config: TrainerConfig = field(default_factory=TrainerConfig)
+    _: KW_ONLY
+    schedule: Callable[[int], float] | None = None
+    evaluation: Iterable[B] | None = None
+    gate: EvaluationGate | None = None
+    store: CheckpointStore | None = None
+    run_config: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        gate, store = self.gate, self.store
+        if gate and store and store.best_by not in (None, (gate.metric, gate.mode)):
+            differing = f"{(gate.metric, gate.mode)} and what the store keeps by {store.best_by}"
+            raise ValueError(f"the gate's best is by {differing}; give both the same")
+        self._called = self.model
+        self.ranks = Ranks(self.model)
         if self.ranks.sharded and self.config.precision == "fp16":
             raise ValueError("fp16 scales by each rank's own gradients; shard with bf16")
-        if gate and store and store.best_by not in (None, (gate.metric, gate.mode)):
-            raise ValueError(
-                f"the gate's best is by {(gate.metric, gate.mode)} and what the store keeps by "
-                f"{store.best_by}; give both the same metric and mode"
-            )
+        if self.config.compile_backend:
+            self._called = torch.compile(self.model, backend=self.config.compile_backend)  # type: ignore[assignment]
         self.model = self.ranks.model
-        self.optimizer = optimizer
-        self.loader = loader
-        self.store = store
-        self.gate = gate
-        self.step = 0
-        self.non_finite = 0
+        self.step = self.non_finite = 0
         self.metrics: dict[str, float] = {}
         self.last: Step | None = None
-        self._called = model
-        if self.config.compile_backend:
-            self._called = torch.compile(model, backend=self.config.compile_backend)  # type: ignore[assignment]
-        self._loss = loss
-        self._schedule = schedule
-        self._evaluation = evaluation
-        self._run_config = run_config
         self._batches: Iterator[B] | None = None
         self._asked = self._agreed = False
         self._saved: int | None = None
         self._callbacks: dict[Event, list[Callable[[Trainer[B]], None]]] = {e: [] for e in Event}
-        self._device = next(model.parameters()).device
+        self._device = next(self.model.parameters()).device
         self._scaler = torch.amp.GradScaler(
             self._device.type, enabled=self.config.precision == "fp16"
         )
@@ -180,27 +149,25 @@ class Trainer(Generic[B]):
         Raises:
             ValueError: there is nothing to evaluate on.
         """
-        if self._evaluation is None:
+        if self.evaluation is None:
             raise ValueError("no evaluation batches; give Trainer an `evaluation`")
-        position: dict[str, Any] = getattr(self._evaluation, "state_dict", dict)()
+        position: dict[str, Any] = getattr(self.evaluation, "state_dict", dict)()
         # A replica's forward would copy buffers from rank 0 and wait for the others.
         called = self.model if self.ranks.replicated else self._called
         total, tokens, batches = 0.0, 0, 0
         try:
             with seeding.untouched(), evaluating(self.model), self._autocast():
-                for batch, counts in self.ranks.in_step(self._evaluation):
-                    loss, count = self._loss(called, batch)
+                for batch, counts in self.ranks.in_step(self.evaluation):
+                    loss, count = self.loss(called, batch)
                     total += float(loss) * counts
                     tokens += count * counts
                     batches += 1
         finally:
             if position:
-                self._evaluation.load_state_dict(position)  # type: ignore[attr-defined]
+                self.evaluation.load_state_dict(position)  # type: ignore[attr-defined]
         total, tokens_in_all, batches_in_all = self.ranks.sum(total, tokens, batches)
         if not batches_in_all:
-            raise ValueError(
-                "`evaluation` gave no batches; a generator is used up by its first use"
-            )
+            raise ValueError("`evaluation` gave no batches; was it a generator, used up?")
         self.metrics = {"eval_loss": total / tokens_in_all if tokens_in_all else math.nan}
         self._tell(Event.EVALUATED)
         return self.metrics
@@ -226,7 +193,7 @@ class Trainer(Generic[B]):
             "trainer_config": asdict(self.config),
             "rng": seeding.capture(),
         }
-        config = self._run_config
+        config = self.run_config
         path = target.save(self.step, weights, state, metrics=self.metrics, config=config)
         self._saved = self.step
         self._tell(Event.SAVED)
@@ -251,7 +218,8 @@ class Trainer(Generic[B]):
         else:
             found = source.load()
         state = found.state
-        self.model.load_state_dict({**found.weights, **state["buffers"]})
+        # Older checkpoints have them among the weights alone.
+        self.model.load_state_dict({**found.weights, **state.get("buffers", {})})
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         if self.gate and state["gate"]:
@@ -274,8 +242,8 @@ class Trainer(Generic[B]):
 
     def _one_step(self) -> Step:
         started = time.perf_counter()
-        if self._schedule:
-            factor = self._schedule(self.step)
+        if self.schedule:
+            factor = self.schedule(self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
         batches = self._window()
@@ -285,7 +253,7 @@ class Trainer(Generic[B]):
         for number, batch in enumerate(batches, start=1):
             with self.ranks.synchronized(last=number == len(batches)):
                 with self._autocast():
-                    loss, count = self._loss(self._called, batch)
+                    loss, count = self.loss(self._called, batch)
                 # By the first batch's count, the same on every rank, which keeps gradients in
                 # fp16's range; the true divisor, the count of all, is known only at the end.
                 divisor = divisor or self.ranks.largest(max(1, count), len(batches))
@@ -323,14 +291,11 @@ class Trainer(Generic[B]):
             self.non_finite += 1
             if self.config.on_non_finite == "raise":
                 self.optimizer.zero_grad(set_to_none=True)
-                raise NonFiniteError(
-                    f"step {self.step + 1}: loss {loss:g}, gradient norm {length:g}; the "
-                    "weights are those before this step"
-                )
+                told = f"step {self.step + 1}: loss {loss:g}, gradient norm {length:g}"
+                raise NonFiniteError(f"{told}; the weights are those before this step")
             if self.config.on_non_finite == "stop":
                 self._asked = self._agreed = True  # all ranks see the same loss
-        if self._scaler.is_enabled():
-            self._scaler.update()
+        self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return finite
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
+
+from codex_ml.checks import at_least_one, one_of
 
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
@@ -38,15 +40,12 @@ class Loader(Protocol[B_co]):
 
     def __iter__(self) -> Iterator[B_co]:
         """The batches left in this epoch; after its last, the next epoch's."""
-        ...
 
     def state_dict(self) -> dict[str, Any]:
         """The position of the next batch."""
-        ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue at the position of `state`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +71,12 @@ class TrainerConfig:
     compile_backend: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("accumulate", "evaluate_every", "save_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
+        at_least_one(accumulate=self.accumulate)
+        at_least_one(evaluate_every=self.evaluate_every, save_every=self.save_every)
+        one_of(Precision, precision=self.precision)
+        one_of(OnNonFinite, on_non_finite=self.on_non_finite)
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm={self.clip_norm}: must be positive, or None")
-        for name, known in (("precision", Precision), ("on_non_finite", OnNonFinite)):
-            if (value := getattr(self, name)) not in get_args(known):
-                raise ValueError(f"{name}={value!r}: must be one of {', '.join(get_args(known))}")
 
 
 @dataclass(frozen=True, slots=True)

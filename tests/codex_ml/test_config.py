@@ -142,6 +142,7 @@ def test_an_environment_variable_is_named_in_its_error(file: Path) -> None:
         ("schema_version: 2", "schema_version: 2 is newer than 1"),
         ("schema_version: 1\nsteps: 1\nsteps: 2", "run.yaml:3: not valid YAML (the key 'steps'"),
         ("schema_version: 1\n: [", "run.yaml:2: not valid YAML"),
+        (f"tags: {'[' * 3000}{']' * 3000}", "run.yaml: not valid YAML (maximum recursion depth"),
         ("- a", "expected keys and values, got ['a']"),
         ("schema_version: 1\noptimizer:", "optimizer: expected a section, got None"),
         ("schema_version: 1\nstepz: 1", "stepz: unknown key; did you mean 'steps'?"),

@@ -68,7 +68,10 @@ def test_texts_of_the_command_line_are_rows(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--model lengths:load --checkpoint none --text a", "No such file or directory: 'none'"),
+        (
+            "--model lengths:load --checkpoint none --text a",
+            "error: none: No such file or directory",
+        ),
         ("--model lengths:load --checkpoint weights --rows none.jsonl", "none.jsonl: No such file"),
         ("--model lengths:nothing --text a", "lengths has no function 'nothing'"),
         ("--model nolengths:load --text a", "there is no module 'nolengths'"),

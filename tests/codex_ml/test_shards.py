@@ -82,6 +82,7 @@ def test_a_wrong_number_of_rows_is_named(manifest: Manifest) -> None:
     [
         ("x.jsonl", b'{"a": 1}\n{"a": \n', "x.jsonl:2: not JSON"),
         ("x.jsonl", b"[1]\n", "x.jsonl:1: a row is an object"),
+        ("x.jsonl", b'{"a": ' + b"[" * 100_000, "x.jsonl:1: not JSON"),
         ("x.jsonl", b'{"a": 1}\n\xff\n', "x.jsonl:2: not UTF-8"),
         ("x.bin", b"1", "x.bin: its rows cannot be read"),
     ],

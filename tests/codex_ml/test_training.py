@@ -52,7 +52,7 @@ def make(
     )  # fmt: skip
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     loader: ResumableLoader[Any] = ResumableLoader(Rows(), batch, seed=1)
-    return Trainer(model, optimizer, loss, loader, config, **more)
+    return Trainer(model, optimizer, loss, loader, config or TrainerConfig(), **more)
 
 
 def weights(trainer: Trainer[Any]) -> dict[str, Tensor]:
@@ -277,13 +277,13 @@ def test_a_resume_under_other_settings_says_that_it_is_not_exact(
 
 def test_a_loss_scale_that_no_longer_helps_is_not_an_overflow() -> None:
     trainer = make(TrainerConfig(precision="fp16", on_non_finite="raise"))
-    sound = trainer._loss
+    sound = trainer.loss
 
     def bad_gradient(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
         total, count = sound(model, batch)
         return total + (total * 0).sqrt(), count  # finite, with the gradient 0 / 0
 
-    trainer._loss = bad_gradient
+    trainer.loss = bad_gradient
     with pytest.raises(NonFiniteError, match="gradient norm nan"):
         trainer.train(30)
     assert 15 <= trainer.step < 30, "first it was taken for an overflow, down to a scale of one"
@@ -291,13 +291,13 @@ def test_a_loss_scale_that_no_longer_helps_is_not_an_overflow() -> None:
 
 def poisoned(config: TrainerConfig, at: int, **more: Any) -> Trainer[Any]:
     trainer = make(config, **more)
-    sound = trainer._loss
+    sound = trainer.loss
 
     def poison(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
         total, count = sound(model, batch)
         return (total * math.nan if trainer.step == at else total), count
 
-    trainer._loss = poison
+    trainer.loss = poison
     return trainer
 
 

@@ -51,6 +51,18 @@ def test_the_gate_s_best_stays_whatever_the_store_was_told(tmp_path: Path) -> No
     assert [int(path.name[-2:]) for path in store.paths()] == [2, 6, 7, 8]
 
 
+def test_an_older_checkpoint_without_buffers_of_each_rank_is_resumed(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    trainer = make(store=store)
+    trainer.train(3)
+    found = store.load()
+    del found.state["buffers"]
+    store.save(found.step, found.weights, found.state)
+    resumed = make(store=store)
+    assert "buffers" not in resumed.load().state
+    assert resumed.train(5) == trainer.train(5)
+
+
 @pytest.mark.parametrize("gate", [{"metric": "accuracy"}, {"mode": "max"}])
 def test_a_gate_and_a_store_that_differ_on_the_best_are_refused(
     tmp_path: Path, gate: dict[str, Any]

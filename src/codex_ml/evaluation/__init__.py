@@ -25,8 +25,7 @@ from codex_ml.evaluation.bootstrap import Interval, Resampling
 from codex_ml.evaluation.harness import evaluate, predictions_of, save_evaluation, summary
 from codex_ml.evaluation.metrics import METRICS
 from codex_ml.evaluation.models import Predict
-from codex_ml.evaluation.tasks import EvaluationError, Task, read_task, write_task
-from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.evaluation.tasks import EvaluationError, Task, Threshold, read_task, write_task
 
 __all__ = [
     "METRICS",

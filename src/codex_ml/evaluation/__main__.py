@@ -12,8 +12,7 @@ from codex_ml.errors import exit_code
 from codex_ml.evaluation.bootstrap import Resampling
 from codex_ml.evaluation.harness import evaluate, predictions_of, save_evaluation, summary
 from codex_ml.evaluation.models import load_model
-from codex_ml.evaluation.tasks import read_task
-from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.evaluation.tasks import Threshold, read_task
 from codex_ml.shards import parse
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from codex_ml.checks import at_least_one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +27,7 @@ class Resampling:
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence={self.confidence}: must lie between 0 and 1")
-        if self.resamples < 1:
-            raise ValueError(f"resamples={self.resamples}: must be at least 1")
+        at_least_one(resamples=self.resamples)
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}: must be at least 0")
 
@@ -53,7 +51,7 @@ def interval(
 
     Args:
         statistic: a weight for each example, how often it was drawn -> the metric.
-        clusters: each example's cluster, or how many examples there are if each is its own.
+        clusters: each example's, or how many examples there are if each is its own.
         how: how to resample.
     """
     if isinstance(clusters, int):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from codex_ml.documents import header, to_json, write_text
 from codex_ml.environment import git_state, packages
 from codex_ml.evaluation.bootstrap import Resampling, interval
 from codex_ml.evaluation.metrics import METRICS
 from codex_ml.evaluation.models import Predict, answers
-from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, field
+from codex_ml.evaluation.tasks import EvaluationError, Pair, Task, Threshold, field
 from codex_ml.shards import Row
 
-if TYPE_CHECKING:
-    from codex_ml.evaluation.thresholds import Threshold
-
 FORMAT = "codex-ml-evaluation"
-FORMAT_VERSION = 1
 
 _LIBRARIES = {"numpy", "scikit-learn", "sacrebleu", "torch"}
 
@@ -69,8 +65,7 @@ def evaluate(
     ]
     commit, dirty = git_state()
     return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        **header(FORMAT),
         "task": {"name": task.name, "file": task.path.name, "sha256": task.sha256},
         "data": {"manifest": task.manifest.path.name, "sha256": task.manifest.sha256},
         "examples": len(pairs),
@@ -92,7 +87,7 @@ def save_evaluation(results: Mapping[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, to_json(results))
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -136,31 +131,25 @@ def _check_names(task: Task, thresholds: Sequence[Threshold]) -> None:
             raise EvaluationError(f"{task.path}: metrics: no metric {name!r}; there are {known}")
     for threshold in thresholds:
         if threshold.metric not in task.metrics:
-            raise EvaluationError(
-                f"threshold {threshold}: the task {task.path} computes {', '.join(task.metrics)}"
-            )
+            known = ", ".join(task.metrics)
+            raise EvaluationError(f"threshold {threshold}: the task {task.path} computes {known}")
 
 
 def _paired(task: Task, rows: Sequence[Row], predictions: Sequence[Row]) -> list[Pair]:
-    by_id: dict[str, Row] = {}
-    for prediction in predictions:
-        earlier = by_id.setdefault(_id(prediction, task), prediction)
-        if earlier is not prediction:
-            raise EvaluationError(f"{prediction.place}: {task.id}: also that of {earlier.place}")
-    pairs: list[Pair] = []
-    seen: dict[str, Row] = {}
-    for row in rows:
-        name = _id(row, task)
-        if seen.setdefault(name, row) is not row:
-            raise EvaluationError(f"{row.place}: {task.id}: also that of {seen[name].place}")
-        if name not in by_id:
+    asked, said = _by_id(task, rows), _by_id(task, predictions)
+    for name, row in asked.items():
+        if name not in said:
             raise EvaluationError(f"{row.place}: {task.id}: no prediction for {name!r}")
-        pairs.append(Pair(row, by_id[name]))
-    foreign = next((row for name, row in by_id.items() if name not in seen), None)
-    if foreign is not None:
-        raise EvaluationError(f"{foreign.place}: {task.id}: the task has no such row")
-    return pairs
+    for name, row in said.items():
+        if name not in asked:
+            raise EvaluationError(f"{row.place}: {task.id}: the task has no such row")
+    return [Pair(row, said[name]) for name, row in asked.items()]
 
 
-def _id(row: Row, task: Task) -> str:
-    return str(field(row, task.id))  # 7 and "7" are one id
+def _by_id(task: Task, rows: Sequence[Row]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for row in rows:
+        earlier = found.setdefault(str(field(row, task.id)), row)  # 7 and "7" are one id
+        if earlier is not row:
+            raise EvaluationError(f"{row.place}: {task.id}: also that of {earlier.place}")
+    return found

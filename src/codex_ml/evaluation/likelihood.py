@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
+from codex_ml.evaluation.models import Predict
 from codex_ml.evaluation.tasks import EvaluationError
 from codex_ml.modes import evaluating
-from codex_ml.tokenization.batches import pad
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from codex_ml.evaluation.models import Predict
-    from codex_ml.tokenization.protocol import Tokenizer
+from codex_ml.tokenization.protocol import Tokenizer, pad
 
 
 def language_model(
-    model: nn.Module,
-    tokenizer: Tokenizer,
-    *,
-    context: int,
-    key: str = "text",
-    batch_size: int = 64,
+    model: nn.Module, tokenizer: Tokenizer, *, context: int, key: str = "text", batch_size: int = 64
 ) -> Predict:
     """What to give `evaluate` for a causal language model.
 
@@ -69,7 +60,7 @@ def language_model(
     return predict
 
 
-def negative_log_likelihood(model: nn.Module, windows: Sequence[list[int]], pad_id: int) -> Tensor:
+def negative_log_likelihood(model: nn.Module, windows: list[list[int]], pad_id: int) -> Tensor:
     """Nats of each window's ids after its first, in float64 [windows]."""
     batch = pad(windows, pad_id)
     device = next(model.parameters()).device

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codex_ml import optional
 from codex_ml.evaluation.tasks import EvaluationError, Pair, field, number
+from codex_ml.shards import Row
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Weights = NDArray[np.float64]
+Statistic = Callable[[Weights], float]
+Pairs = Sequence[Pair]
+Columns = Callable[[Pairs, str], tuple[Any, Any]]
+Metric = Callable[[Pairs, str | None], Statistic]
 
-    Weights = NDArray[np.float64]
-    Statistic = Callable[[Weights], float]
-    Metric = Callable[[Sequence[Pair], str | None], Statistic]
 
-
-def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:
+def bleu(pairs: Pairs, target: str | None) -> Statistic:
     """Corpus BLEU, 0 to 100, against one reference or a list of them."""
     library = optional.load("sacrebleu.metrics", extra="evaluation").BLEU
     scorer = library(effective_order=True)  # as sacrebleu asks for single sentences
@@ -57,43 +59,28 @@ def bleu(pairs: Sequence[Pair], target: str | None) -> Statistic:
     return statistic
 
 
-def perplexity(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Exp of the mean negative log-likelihood a token: of `nll` in nats, summed over `tokens`."""
-    del target
-    return _rate(pairs, "tokens", math.exp)
-
-
-def bits_per_byte(pairs: Sequence[Pair], target: str | None) -> Statistic:
-    """Negative log-likelihood in bits a byte of text: comparable between tokenizers."""
-    del target
-    return _rate(pairs, "bytes", lambda nats: nats / math.log(2))
-
-
 def _scikit(
-    score: str, of: Callable[..., tuple[Any, Any]], *, classes: int = 1, **options: object
-) -> Metric:
+    score: str, of: Columns, pairs: Pairs, target: str | None, *, classes: int = 1, **options: Any
+) -> Statistic:
     """A metric of scikit-learn's of what `of` makes of the targets and predictions.
 
     It is undefined where fewer than `classes` different targets are drawn.
     """
+    true, predicted = of(pairs, _named(target))
+    function = getattr(optional.load("sklearn.metrics", extra="evaluation"), score)
 
-    def metric(pairs: Sequence[Pair], target: str | None) -> Statistic:
-        true, predicted = of(pairs, _named(target))
-        function = getattr(optional.load("sklearn.metrics", extra="evaluation"), score)
+    def statistic(weights: Weights) -> float:
+        kept = weights > 0  # a class that was not drawn is not one with an F1 of 0
+        if classes > 1 and len(np.unique(true[kept])) < classes:
+            return math.nan
+        weighted = {"sample_weight": weights[kept], **options}
+        return float(function(true[kept], predicted[kept], **weighted))
 
-        def statistic(weights: Weights) -> float:
-            kept = weights > 0  # a class that was not drawn is not one with an F1 of 0
-            if classes > 1 and len(np.unique(true[kept])) < classes:
-                return math.nan
-            weighted = {"sample_weight": weights[kept], **options}
-            return float(function(true[kept], predicted[kept], **weighted))
-
-        return statistic
-
-    return metric
+    return statistic
 
 
-def _rate(pairs: Sequence[Pair], per: str, scale: Callable[[float], float]) -> Statistic:
+def _rate(per: str, scale: Callable[[float], float], pairs: Pairs, _: str | None) -> Statistic:
+    """A metric of the mean negative log-likelihood a unit: of `nll` in nats."""
     rows = [pair.prediction for pair in pairs]
     nats, units = _numbers(rows, "nll"), _numbers(rows, per)
     # An end token is predicted, and has no bytes.
@@ -114,18 +101,12 @@ def _weighted(weights: Weights, values: Weights) -> Any:
     return (weights * values.T).sum(axis=-1)
 
 
-def _classes(pairs: Sequence[Pair], key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _classes(pairs: Pairs, key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Targets and predictions as numbers of classes."""
     numbers: dict[Any, int] = {}
     rows = []
     for pair in pairs:
-        true, predicted = field(pair.example, key), field(pair.prediction, "prediction")
-        for value, place, name in (
-            (true, pair.example.place, key),
-            (predicted, pair.prediction.place, "prediction"),
-        ):
-            if not isinstance(value, str | Integral):
-                raise EvaluationError(f"{place}: {name}: a class is text or a whole number")
+        true, predicted = _class(pair.example, key), _class(pair.prediction, "prediction")
         if isinstance(true, str) is not isinstance(predicted, str):
             raise EvaluationError(
                 f"{pair.prediction.place}: prediction: {predicted!r} and the target {true!r} "
@@ -136,12 +117,18 @@ def _classes(pairs: Sequence[Pair], key: str) -> tuple[NDArray[np.int64], NDArra
     return table[:, 0], table[:, 1]
 
 
-def _quantities(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
+def _class(row: Row, key: str) -> Any:
+    if not isinstance(value := field(row, key), str | Integral):
+        raise EvaluationError(f"{row.place}: {key}: a class is text or a whole number")
+    return value
+
+
+def _quantities(pairs: Pairs, key: str) -> tuple[Weights, Weights]:
     true = _numbers([pair.example for pair in pairs], key)
     return true, _numbers([pair.prediction for pair in pairs], "prediction")
 
 
-def _scores(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
+def _scores(pairs: Pairs, key: str) -> tuple[Weights, Weights]:
     true = _numbers([pair.example for pair in pairs], key)
     if (other := np.flatnonzero(~np.isin(true, (0, 1)))).size:
         place = pairs[int(other[0])].example.place
@@ -149,7 +136,7 @@ def _scores(pairs: Sequence[Pair], key: str) -> tuple[Weights, Weights]:
     return true, _numbers([pair.prediction for pair in pairs], "score")
 
 
-def _numbers(rows: Sequence[Any], key: str) -> Weights:
+def _numbers(rows: Sequence[Row], key: str) -> Weights:
     return np.asarray([number(row, key) for row in rows], dtype=np.float64)
 
 
@@ -166,14 +153,16 @@ def _demand_text(value: object, place: str, key: str) -> None:
 
 METRICS: dict[str, Metric] = {
     # The share of predictions that equal the target; for text the exact match.
-    "accuracy": _scikit("accuracy_score", _classes),
+    "accuracy": partial(_scikit, "accuracy_score", _classes),
     # The unweighted mean of the F1 of all classes that occur; 0 for one never rightly predicted.
-    "f1_macro": _scikit("f1_score", _classes, average="macro", zero_division=0),
+    "f1_macro": partial(_scikit, "f1_score", _classes, average="macro", zero_division=0),
     # The area under the ROC curve of `score`, for targets 0 and 1.
-    "roc_auc": _scikit("roc_auc_score", _scores, classes=2),
-    "mae": _scikit("mean_absolute_error", _quantities),
-    "rmse": _scikit("root_mean_squared_error", _quantities),
+    "roc_auc": partial(_scikit, "roc_auc_score", _scores, classes=2),
+    "mae": partial(_scikit, "mean_absolute_error", _quantities),
+    "rmse": partial(_scikit, "root_mean_squared_error", _quantities),
     "bleu": bleu,
-    "perplexity": perplexity,
-    "bits_per_byte": bits_per_byte,
+    # Exp of the mean a token.
+    "perplexity": partial(_rate, "tokens", math.exp),
+    # Bits a byte of text: comparable between tokenizers.
+    "bits_per_byte": partial(_rate, "bytes", lambda nats: nats / math.log(2)),
 }

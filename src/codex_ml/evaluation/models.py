@@ -6,13 +6,10 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from codex_ml.errors import is_worded
 from codex_ml.evaluation.tasks import EvaluationError
-
-if TYPE_CHECKING:
-    from codex_ml.shards import Row
+from codex_ml.shards import Row
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]]
 """rows -> for each, in order, what the metrics need: "prediction", "score", "nll", "tokens"."""
@@ -22,8 +19,8 @@ def load_model(reference: str, checkpoint: Path | None) -> Predict:
     """Call `package.module:factory` with the checkpoint's path and return what it makes.
 
     Raises:
-        EvaluationError: there is no such module or function, it makes nothing to call, or it
-            cannot load the checkpoint.
+        EvaluationError: there is no such module or function, or it makes nothing to call; what
+            it raises itself is left as it is.
     """
     where, _, name = reference.partition(":")
     if not where or not name:
@@ -36,12 +33,7 @@ def load_model(reference: str, checkpoint: Path | None) -> Predict:
         raise EvaluationError(f"--model {reference}: there is no module {error.name!r}") from error
     if not callable(factory):
         raise EvaluationError(f"--model {reference}: {where} has no function {name!r}")
-    try:
-        predict: Predict = factory(checkpoint)
-    except Exception as error:
-        if not is_worded(error):
-            raise
-        raise EvaluationError(f"--model {reference}: {error}") from error
+    predict: Predict = factory(checkpoint)
     if not callable(predict):
         raise EvaluationError(f"--model {reference}: it must return a function of rows")
     return predict
@@ -59,7 +51,6 @@ def answers(
     while batch := list(islice(rows, batch_size)):
         given = predict([row.values for row in batch])
         if len(given) != len(batch):
-            raise EvaluationError(
-                f"{batch[0].place}: the model gave {len(given)} answers to {len(batch)} rows"
-            )
+            counts = f"{len(given)} answers to {len(batch)} rows"
+            raise EvaluationError(f"{batch[0].place}: the model gave {counts}")
         yield from zip(batch, given, strict=True)

@@ -1,10 +1,12 @@
-"""A task: which rows, what counts as right, which metrics; read from a TOML file."""
+"""A task: which rows, what counts as right, which metrics, what they have to reach."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -13,12 +15,48 @@ from typing import Annotated, Any
 
 import msgspec
 
-from codex_ml.evaluation.thresholds import Threshold
+from codex_ml.evaluation.bootstrap import Interval
 from codex_ml.shards import Manifest, Row, read_manifest, write_manifest
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_TEXT = re.compile(rf"\s*([a-z_0-9]+)(?:\.(value|low|high))?\s*(>=|<=|>|<)\s*({_NUMBER})\s*")
+_HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
 class EvaluationError(ValueError):
     """Input that cannot be evaluated; the message names file, line and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """`metric.part relation bound`, where part is `value` or an end of the interval."""
+
+    metric: str
+    part: str
+    relation: str
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> Threshold:
+        """Read `metric[.low|.high] >=|<=|>|< number`.
+
+        Raises:
+            ValueError: it is written otherwise.
+        """
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            form = "METRIC[.low|.high] >=|<=|>|< NUMBER, for instance 'accuracy >= 0.9'"
+            raise ValueError(f"{text!r} is no threshold; write {form}")
+        return cls(found[1], found[2] or "value", found[3], float(found[4]))
+
+    def __str__(self) -> str:
+        part = "" if self.part == "value" else f".{self.part}"
+        return f"{self.metric}{part} {self.relation} {self.bound:g}"
+
+    def passes(self, interval: Interval) -> bool:
+        """Whether it holds; what is undefined never does."""
+        value: float | None = getattr(interval, self.part)
+        return value is not None and bool(_HOLDS[self.relation](value, self.bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +119,7 @@ def read_task(path: Path) -> Task:
     try:
         document = msgspec.toml.decode(content, type=_Document)
         thresholds = tuple(map(Threshold.parse, document.thresholds))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: {error}; see codex_ml.evaluation.Task") from error
     values = msgspec.structs.asdict(document)
     values["manifest"] = read_manifest(path.parent / document.manifest)
@@ -96,13 +134,9 @@ def write_task(
     metrics: Sequence[str],
     target: str | None = None,
 ) -> None:
-    """Write a task, and beside it its rows (`.jsonl`) and their manifest (`.json`).
+    """Write a task, and beside it its rows (`.jsonl`), each with its `id`, and their manifest.
 
-    Args:
-        path: the task's file, `.toml`; its stem is the task's name.
-        rows: each with its `id`.
-        metrics: as in `Task`.
-        target: as in `Task`.
+    The stem of `path`, a `.toml`, is the task's name; the rest is as in `Task`.
 
     Raises:
         OSError: a file cannot be written.

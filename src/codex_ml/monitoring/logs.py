@@ -34,15 +34,10 @@ def setup_logging(
     replaces what it set up before and nothing that others added.
 
     Args:
-        directory: of the files; None writes none, and so does one that cannot be written,
-            with a warning.
-        level: one of DEBUG, INFO, WARNING, ERROR and CRITICAL; by default that in
-            `CODEX_ML_LOG_LEVEL`, else INFO.
+        directory: of the files; None writes none, nor does one that cannot be written: it warns.
+        level: DEBUG to CRITICAL; by default that in `CODEX_ML_LOG_LEVEL`, else INFO.
         max_bytes: the size at which a file is put aside and a new one begun.
         backups: how many of those are kept.
-
-    Returns:
-        The root logger.
 
     Raises:
         ValueError: no such level; the message says where it comes from.
@@ -64,30 +59,23 @@ def setup_logging(
         console.setLevel(logging.ERROR)  # one copy of a message is enough, but not of a fault
     who = f" [rank {rank}]" if rank else ""
     text = logging.Formatter(f"%(asctime)s %(levelname)s %(name)s{who}: %(message)s")
-    _add(root, "console", console, text)
+    _add("console", console, text)
     if directory is not None:
         stem = f"run.rank{rank}" if rank else "run"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            for suffix, form in ((".log", text), (".jsonl", _JsonLines(rank))):
-                file = _RunFileHandler(
-                    directory / (stem + suffix),
-                    maxBytes=max_bytes,
-                    backupCount=backups,
-                    encoding="utf-8",
-                )
-                _add(root, suffix, file, form)
+            for suffix, form in ((".log", text), (".jsonl", _JsonLines())):
+                path = directory / (stem + suffix)
+                _add(suffix, _RunFileHandler(path, "a", max_bytes, backups, "utf-8"), form)
         except OSError as error:
             warnings.warn(f"{error}: messages go to the console alone", stacklevel=2)
     return root
 
 
-def _add(
-    root: logging.Logger, name: str, handler: logging.Handler, form: logging.Formatter
-) -> None:
+def _add(name: str, handler: logging.Handler, form: logging.Formatter) -> None:
     handler.set_name(_OURS + name)
     handler.setFormatter(form)
-    root.addHandler(handler)
+    logging.getLogger().addHandler(handler)
 
 
 class _RunFileHandler(RotatingFileHandler):
@@ -106,17 +94,13 @@ class _RunFileHandler(RotatingFileHandler):
 class _JsonLines(logging.Formatter):
     """A message as one line of JSON, with whatever `extra` it was given."""
 
-    def __init__(self, rank: int) -> None:
-        super().__init__()
-        self._rank = rank
-
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            "rank": self._rank,
+            "rank": environment.rank(),
             "process": record.process,
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }

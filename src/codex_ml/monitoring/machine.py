@@ -6,24 +6,24 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from codex_ml import optional
-from codex_ml.hardware import gpus
-
-if TYPE_CHECKING:
-    from codex_ml.tracking.base import Tracker
+from codex_ml.environment import gpus
+from codex_ml.tracking.base import Tracker
 
 
+@dataclass(eq=False)
 class MachineSampler:
     """Logs the use of processor, memory, disk and NVIDIA devices while its `with` block runs.
 
     Its own thread measures, so a run that hangs is still seen. A fault in it is printed and
     ends the measuring, never the run. See `measure` for the names and units.
 
-    Args:
+    Attributes:
         tracker: where to; open_tracker's may be shared with the thread that trains.
         directory: on the disk to watch.
         step: the step of the run now, for example `lambda: trainer.step`.
@@ -34,23 +34,18 @@ class MachineSampler:
         ValueError: `interval` is not positive.
     """
 
-    def __init__(
-        self,
-        tracker: Tracker,
-        directory: Path,
-        *,
-        step: Callable[[], int] = lambda: 0,
-        interval: float = 10.0,
-    ) -> None:
-        if interval <= 0:
-            raise ValueError(f"interval={interval}: must be positive, in seconds")
-        self._tracker = tracker
-        self._directory = directory
-        self._step = step
-        self._interval = interval
+    tracker: Tracker
+    directory: Path
+    _: KW_ONLY
+    step: Callable[[], int] = lambda: 0
+    interval: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.interval <= 0:
+            raise ValueError(f"interval={self.interval}: must be positive, in seconds")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="machine-sampler", daemon=True)
-        measure(directory)  # what is missing shows here and not in the thread
+        measure(self.directory)  # what is missing shows here and not in the thread
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -62,11 +57,11 @@ class MachineSampler:
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        measure(self._directory)
+        measure(self.directory)
         last = False
         while not last:
-            last = self._ended.wait(self._interval)
-            self._tracker.log_metrics(measure(self._directory), self._step())
+            last = self._ended.wait(self.interval)
+            self.tracker.log_metrics(measure(self.directory), self.step())
 
 
 def measure(directory: Path) -> dict[str, float]:
@@ -76,7 +71,7 @@ def measure(directory: Path) -> dict[str, float]:
         `system/`: `cpu_percent` of all cores, `memory_percent`, and of the disk that
         `directory` is on, while it is there, `disk_percent` and `disk_free_bytes`; `process/`:
         `cpu_percent`, where 100 is one core, and `memory_bytes` that are resident; `gpu<n>/`:
-        see `codex_ml.hardware.Gpu.use`.
+        see `codex_ml.environment.Gpu.use`.
 
     Raises:
         ModuleNotFoundError: psutil is not installed.

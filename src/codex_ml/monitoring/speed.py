@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
+
+from codex_ml.checks import at_least_one
 
 if TYPE_CHECKING:
     from codex_ml.tracking.base import Tracker
@@ -26,6 +29,7 @@ def flops_per_token(parameters: int, layers: int, width: int, sequence: int) -> 
     return 6 * parameters + 12 * layers * width * sequence
 
 
+@dataclass(eq=False)
 class StepReport:
     """Logs loss, gradient norm, learning rate and speed of a trainer every few steps.
 
@@ -43,19 +47,14 @@ class StepReport:
         ValueError: `every` is below 1.
     """
 
-    def __init__(
-        self,
-        tracker: Tracker,
-        *,
-        every: int = 10,
-        flops_per_token: float | None = None,
-        peak_flops: float | None = None,
-    ) -> None:
-        if every < 1:
-            raise ValueError(f"every={every}: must be at least 1")
-        self._tracker = tracker
-        self._every = every
-        self._share = flops_per_token / peak_flops if flops_per_token and peak_flops else None
+    tracker: Tracker
+    _: KW_ONLY
+    every: int = 10
+    flops_per_token: float | None = None
+    peak_flops: float | None = None
+
+    def __post_init__(self) -> None:
+        at_least_one(every=self.every)
         self._ranks = 1
         self._steps: list[Step] = []
 
@@ -72,11 +71,11 @@ class StepReport:
     def _step(self, trainer: Trainer[Any]) -> None:
         if trainer.last is not None:
             self._steps.append(trainer.last)
-        if len(self._steps) >= self._every:
+        if len(self._steps) >= self.every:
             self._report()
 
     def _evaluated(self, trainer: Trainer[Any]) -> None:
-        self._tracker.log_metrics(trainer.metrics, trainer.step)
+        self.tracker.log_metrics(trainer.metrics, trainer.step)
         _log.info("step %d: %s", trainer.step, _text(trainer.metrics))
 
     def _report(self) -> None:
@@ -95,9 +94,10 @@ class StepReport:
             "train/tokens_per_second": tokens_per_second,
             "train/skipped_steps": sum(not step.applied for step in steps),
         }
-        if self._share is not None:
-            metrics["train/mfu"] = tokens_per_second / self._ranks * self._share
-        self._tracker.log_metrics(metrics, last.step)
+        if self.flops_per_token and self.peak_flops:
+            used = tokens_per_second / self._ranks * self.flops_per_token
+            metrics["train/mfu"] = used / self.peak_flops
+        self.tracker.log_metrics(metrics, last.step)
         _log.info("step %d: %s", last.step, _text(metrics))
 
 

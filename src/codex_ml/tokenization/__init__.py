@@ -7,10 +7,9 @@ WordPiece or Unigram vocabulary. A library is imported when its adapter is first
 
 from __future__ import annotations
 
-from codex_ml.tokenization.batches import Batch, pack, pad
 from codex_ml.tokenization.huggingface import HuggingFaceTokenizer
 from codex_ml.tokenization.pretrained import TransformersTokenizer
-from codex_ml.tokenization.protocol import BOS, EOS, PAD, Side, Tokenizer
+from codex_ml.tokenization.protocol import BOS, EOS, PAD, Batch, Side, Tokenizer, pack, pad
 from codex_ml.tokenization.saving import load_tokenizer, save_tokenizer
 from codex_ml.tokenization.spm import SentencePieceTokenizer
 from codex_ml.tokenization.tiktokens import TiktokenTokenizer

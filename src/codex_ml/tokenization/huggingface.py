@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from codex_ml import optional
 from codex_ml.tokenization import vocabulary
-from codex_ml.tokenization.protocol import PAD, Adapter, Side
+from codex_ml.tokenization.protocol import PAD, Adapter, Rows, Side
 
 if TYPE_CHECKING:
     import tokenizers
@@ -20,9 +20,6 @@ class HuggingFaceTokenizer(Adapter):
     Args:
         inner: a `tokenizers.Tokenizer`.
         pad: its padding token; None takes what it declares, or `<pad>`.
-
-    Raises:
-        ValueError: `pad` is not in its vocabulary.
     """
 
     kind = "tokenizers"
@@ -32,11 +29,13 @@ class HuggingFaceTokenizer(Adapter):
         self._pad = str(declared["pad_token"]) if declared else pad or PAD
         pad_id = declared["pad_id"] if declared else inner.token_to_id(self._pad)
         if pad_id is None:
-            raise ValueError(
-                f"the tokenizer has no token {self._pad!r}; name its padding token in `pad`"
-            )
+            raise ValueError(f"the tokenizer has no token {self._pad!r}; name one in `pad`")
         self.inner = inner
-        self._pad_id = int(pad_id)
+        self.settings, self.pad_id = {}, int(pad_id)
+        self.vocab_size = int(inner.get_vocab_size(with_added_tokens=True))
+        added = sorted(inner.get_added_tokens_decoder().items())
+        self.special_ids = {token.content: int(i) for i, token in added if token.special}
+        self.overhead = int(inner.num_special_tokens_to_add(is_pair=False))
         # Settings of a loaded file would pad or cut single texts, and not be seen from here.
         inner.no_padding()
         inner.no_truncation()
@@ -51,28 +50,9 @@ class HuggingFaceTokenizer(Adapter):
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> HuggingFaceTokenizer:
-        """Load a `tokenizer.json`; `pad` as for the class.
-
-        Raises:
-            ModuleNotFoundError: `tokenizers` is not installed.
-            OSError: the file cannot be read.
-            ValueError: it has no token `pad`.
-        """
+        """Load a `tokenizer.json`; `pad` as for the class."""
         tokenizer = optional.load("tokenizers", extra="tokenizer").Tokenizer
         return cls(tokenizer.from_str(path.read_text(encoding="utf-8")), pad=pad)
-
-    @property
-    def vocab_size(self) -> int:
-        return int(self.inner.get_vocab_size(with_added_tokens=True))
-
-    @property
-    def pad_id(self) -> int:
-        return self._pad_id
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        added = self.inner.get_added_tokens_decoder()
-        return {token.content: int(i) for i, token in sorted(added.items()) if token.special}
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         return list(self.inner.encode(text, add_special_tokens=special).ids)
@@ -83,21 +63,15 @@ class HuggingFaceTokenizer(Adapter):
     def save(self, path: Path) -> None:
         """Write `tokenizer.json` to `path`, with the padding declared: it says how to pad."""
         written = type(self.inner).from_str(self.inner.to_str())
-        written.enable_padding(pad_id=self._pad_id, pad_token=self._pad)
+        written.enable_padding(pad_id=self.pad_id, pad_token=self._pad)
         path.write_text(written.to_str(pretty=True), encoding="utf-8")
 
-    def _overhead(self) -> int:
-        return int(self.inner.num_special_tokens_to_add(is_pair=False))
-
-    def _rows(
-        self, texts: list[str], *, special: bool, max_length: int | None, side: Side
-    ) -> list[list[int]]:
+    def _rows(self, texts: list[str], *, special: bool, room: int | None, side: Side) -> Rows:
         # The fast variant leaves out the offsets into the text, which nobody asks for here.
         encode = self.inner.encode_batch_fast
-        if max_length is None:
+        if room is None:
             return [encoding.ids for encoding in encode(texts, add_special_tokens=special)]
         # The library's own truncation is a setting, which other threads would encode under too.
-        room = max_length - (self._overhead() if special else 0)
         rows = []
         for encoding in encode(texts, add_special_tokens=False):
             encoding.truncate(room, direction=side)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from codex_ml import optional
-from codex_ml.tokenization.protocol import Adapter, Side
+from codex_ml.tokenization.protocol import Adapter, Rows, Side
 
 
 class TransformersTokenizer(Adapter):
@@ -18,9 +18,6 @@ class TransformersTokenizer(Adapter):
     Args:
         inner: the tokenizer.
         pad: its padding token; None takes what it declares.
-
-    Raises:
-        ValueError: it has no padding token, or `pad` is not in its vocabulary.
     """
 
     kind = "transformers"
@@ -28,47 +25,22 @@ class TransformersTokenizer(Adapter):
     def __init__(self, inner: Any, *, pad: str | None = None) -> None:
         token = pad if pad is not None else inner.pad_token
         if token is None or token not in inner.get_vocab():
-            raise ValueError(
-                f"the tokenizer has no padding token {token!r}; name one of its tokens in `pad`"
-            )
+            raise ValueError(f"the tokenizer has no padding token {token!r}; name one in `pad`")
         self.tokenizer = inner
-        self._pad = str(token)
+        self.settings = {"pad": str(token)}
+        number = inner.convert_tokens_to_ids
+        self.vocab_size, self.pad_id = len(inner), int(number(token))
+        self.special_ids = {special: int(number(special)) for special in inner.all_special_tokens}
+        self.overhead = int(inner.num_special_tokens_to_add(pair=False))
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> TransformersTokenizer:
-        """Load what `save_pretrained` wrote; nothing is fetched and no code of it is run.
-
-        Args:
-            path: the directory.
-            pad: as for the class.
-
-        Raises:
-            ModuleNotFoundError: `transformers` is not installed.
-            OSError: there is no tokenizer.
-            ValueError: it has no padding token.
-        """
+        """Load a directory of `save_pretrained`; nothing is fetched and no code of it is run."""
         if not path.is_dir():
             raise NotADirectoryError(f"{path}: not a directory; a tokenizer of transformers is one")
         auto = optional.load("transformers", extra="text").AutoTokenizer
         inner = auto.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         return cls(inner, pad=pad)
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self.tokenizer)
-
-    @property
-    def pad_id(self) -> int:
-        return int(self.tokenizer.convert_tokens_to_ids(self._pad))
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        tokens = self.tokenizer.all_special_tokens
-        return {token: int(self.tokenizer.convert_tokens_to_ids(token)) for token in tokens}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"pad": self._pad}
 
     def decode(self, ids: Sequence[int]) -> str:
         decode = self.tokenizer.decode
@@ -77,12 +49,7 @@ class TransformersTokenizer(Adapter):
     def save(self, path: Path) -> None:
         self.tokenizer.save_pretrained(path)
 
-    def _overhead(self) -> int:
-        return int(self.tokenizer.num_special_tokens_to_add(pair=False))
-
-    def _rows(
-        self, texts: list[str], *, special: bool, max_length: int | None, side: Side
-    ) -> list[list[int]]:
+    def _rows(self, texts: list[str], *, special: bool, room: int | None, side: Side) -> Rows:
         if not texts:
             return []
         before = self.tokenizer.truncation_side
@@ -91,8 +58,8 @@ class TransformersTokenizer(Adapter):
             encoded = self.tokenizer(
                 texts,
                 add_special_tokens=special,
-                truncation=max_length is not None,
-                max_length=max_length,
+                truncation=room is not None,
+                max_length=None if room is None else room + special * self.overhead,
                 padding=False,
                 split_special_tokens=True,
                 return_attention_mask=False,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from codex_ml.documents import from_json, header, sha256, to_json
 from codex_ml.tokenization.huggingface import HuggingFaceTokenizer
 from codex_ml.tokenization.pretrained import TransformersTokenizer
+from codex_ml.tokenization.protocol import Adapter
 from codex_ml.tokenization.spm import SentencePieceTokenizer
 from codex_ml.tokenization.tiktokens import TiktokenTokenizer
 
-if TYPE_CHECKING:
-    from codex_ml.tokenization.protocol import Adapter
-
 FORMAT = "codex-ml-tokenizer"
-FORMAT_VERSION = 1
 
 _DESCRIPTION = "tokenizer-description.json"
 _ADAPTERS: dict[str, tuple[Any, str]] = {
@@ -49,14 +46,8 @@ def save_tokenizer(tokenizer: Adapter, directory: Path) -> str:
     temporary.mkdir(parents=True)
     path = temporary / _ADAPTERS[tokenizer.kind][1]
     tokenizer.save(path)
-    description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "kind": tokenizer.kind,
-        "sha256": _sha256(path),
-        "settings": tokenizer.settings,
-    }
-    content = (json.dumps(description, indent=2, sort_keys=True) + "\n").encode()
+    described = {"kind": tokenizer.kind, "sha256": _sha256(path), "settings": tokenizer.settings}
+    content = to_json(header(FORMAT) | described).encode()
     (temporary / _DESCRIPTION).write_bytes(content)
     if directory.exists():
         shutil.rmtree(directory)
@@ -81,36 +72,31 @@ def load_tokenizer(directory: Path, *, expected_hash: str | None = None) -> Adap
     content = path.read_bytes()
     _demand(path, hashlib.sha256(content).hexdigest(), expected_hash)
     try:
-        description = json.loads(content)
-        if not isinstance(description, dict) or description.get("format") != FORMAT:
-            raise TokenizerError(f"{path}: format: not {FORMAT!r}; write it with save_tokenizer")
-        if description.get("format_version") != FORMAT_VERSION:
-            raise TokenizerError(
-                f"{path}: format_version: {description.get('format_version')}, and this version "
-                f"reads {FORMAT_VERSION}"
-            )
-        adapter, name = _ADAPTERS[description["kind"]]
-        _demand(directory / name, _sha256(directory / name), description["sha256"])
-        loaded: Adapter = adapter.load(directory / name, **description["settings"])
+        described = from_json(content, FORMAT)
+        adapter, name = _ADAPTERS[described["kind"]]
+        digest, settings = described["sha256"], described["settings"]
     except KeyError as error:
         raise TokenizerError(f"{path}: {error.args[0]!r} is missing or unknown") from error
     except ValueError as error:
-        raise error if isinstance(error, TokenizerError) else TokenizerError(str(error)) from error
+        raise TokenizerError(f"{path}: {error}") from error
+    _demand(directory / name, _sha256(directory / name), digest)
+    try:
+        loaded: Adapter = adapter.load(directory / name, **settings)
+    except ValueError as error:
+        raise TokenizerError(str(error)) from error
     return loaded
 
 
 def _demand(path: Path, found: str, expected: str | None) -> None:
     if expected is not None and found != expected:
-        raise TokenizerError(
-            f"{path}: its SHA-256 is {found}, not {expected}: another tokenizer than "
-            "the model was trained with; restore that file"
-        )
+        whose = "another tokenizer than the model was trained with; restore that file"
+        raise TokenizerError(f"{path}: its SHA-256 is {found}, not {expected}: {whose}")
 
 
 def _sha256(path: Path) -> str:
     """Of a file, or over the names and contents of all files of a directory."""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if not path.is_dir():
+        return sha256(path)
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     listing = "".join(f"{name}\0{_sha256(path / name)}\n" for name in names)
     return hashlib.sha256(listing.encode()).hexdigest()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codex_ml import optional
-from codex_ml.tokenization.protocol import FramingAdapter
+from codex_ml.tokenization.protocol import FramingAdapter, Rows
 
 
 class SentencePieceTokenizer(FramingAdapter):
@@ -20,9 +20,6 @@ class SentencePieceTokenizer(FramingAdapter):
     Args:
         inner: the processor.
         pad: its padding piece; None takes what it declares.
-
-    Raises:
-        ValueError: it declares none, or has no piece `pad`.
     """
 
     kind = "sentencepiece"
@@ -31,20 +28,18 @@ class SentencePieceTokenizer(FramingAdapter):
         pad_id = inner.pad_id() if pad is None else inner.piece_to_id(pad)
         if pad_id < 0 or (pad is not None and inner.id_to_piece(pad_id) != pad):
             raise ValueError(f"the model has no padding piece {pad!r}; name one of its in `pad`")
-        self.inner = inner
-        self._pad_id = pad_id
+        self.inner, self.pad_id = inner, pad_id
+        self.settings = {"pad": inner.id_to_piece(pad_id)}
+        self.vocab_size = int(inner.get_piece_size())
+        special = [i for i in range(self.vocab_size) if inner.is_control(i) or i == pad_id]
+        self.special_ids = {inner.id_to_piece(i): i for i in special}
         # A model has -1 for a piece that it was trained without.
-        self._begin, self._end = ([i] if i >= 0 else [] for i in (inner.bos_id(), inner.eos_id()))
+        self.begin, self.end = ([i] if i >= 0 else [] for i in (inner.bos_id(), inner.eos_id()))
+        self.overhead = len(self.begin + self.end)
 
     @classmethod
     def load(cls, path: Path, *, pad: str | None = None) -> SentencePieceTokenizer:
-        """Load a `.model` file; `pad` as for the class.
-
-        Raises:
-            ModuleNotFoundError: `sentencepiece` is not installed.
-            OSError: the file cannot be read.
-            ValueError: it is no model, or has no such piece.
-        """
+        """Load a `.model` file; `pad` as for the class."""
         processor = optional.load("sentencepiece", extra="text").SentencePieceProcessor
         try:
             inner = processor(model_proto=path.read_bytes())
@@ -52,23 +47,9 @@ class SentencePieceTokenizer(FramingAdapter):
             raise ValueError(f"{path}: not a SentencePiece model ({error})") from error
         return cls(inner, pad=pad)
 
-    @property
-    def vocab_size(self) -> int:
-        return int(self.inner.get_piece_size())
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        """Special token -> id: the model's control pieces and its padding."""
-        ids = {i for i in range(self.vocab_size) if self.inner.is_control(i)} | {self._pad_id}
-        return {self.inner.id_to_piece(i): i for i in sorted(ids)}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"pad": self.inner.id_to_piece(self._pad_id)}
-
     def save(self, path: Path) -> None:
         path.write_bytes(self.inner.serialized_model_proto())
 
-    def _plain(self, texts: list[str]) -> list[list[int]]:
-        rows: list[list[int]] = self.inner.encode(texts, out_type=int)
+    def _plain(self, texts: list[str]) -> Rows:
+        rows: Rows = self.inner.encode(texts, out_type=int)
         return rows

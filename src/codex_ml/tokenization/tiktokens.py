@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codex_ml import optional
-from codex_ml.tokenization.protocol import FramingAdapter
+from codex_ml.tokenization.protocol import FramingAdapter, Rows
 
 
 class TiktokenTokenizer(FramingAdapter):
@@ -20,9 +20,6 @@ class TiktokenTokenizer(FramingAdapter):
             their end token serves, since the mask tells them apart.
         bos: the special token before each text; None for none.
         eos: that after it; None for none.
-
-    Raises:
-        ValueError: one of them is no special token of the encoding.
     """
 
     kind = "tiktoken"
@@ -30,27 +27,22 @@ class TiktokenTokenizer(FramingAdapter):
     def __init__(
         self, inner: Any, *, pad: str, bos: str | None = None, eos: str | None = None
     ) -> None:
-        self.inner = inner
-        special = self.special_ids
+        special = {token: inner.encode_single_token(token) for token in inner.special_tokens_set}
         for token in (pad, bos, eos):
             if token is not None and token not in special:
                 known = ", ".join(sorted(special))
                 raise ValueError(f"{token!r} is no special token of {inner.name}: {known}")
-        self._pad, self._bos, self._eos = pad, bos, eos
-        self._pad_id = special[pad]
-        self._begin, self._end = ([] if token is None else [special[token]] for token in (bos, eos))
+        self.inner, self.vocab_size, self.pad_id = inner, int(inner.n_vocab), special[pad]
+        self.special_ids = dict(sorted(special.items(), key=lambda item: item[1]))
+        self.settings = {"pad": pad, "bos": bos, "eos": eos}
+        self.begin, self.end = ([] if token is None else [special[token]] for token in (bos, eos))
+        self.overhead = len(self.begin + self.end)
 
     @classmethod
     def load(
         cls, path: Path, *, pad: str, bos: str | None = None, eos: str | None = None
     ) -> TiktokenTokenizer:
-        """Load what `save` wrote; the tokens are as for the class.
-
-        Raises:
-            ModuleNotFoundError: `tiktoken` is not installed.
-            OSError: the file cannot be read.
-            ValueError: it is no saved encoding, or lacks a token.
-        """
+        """Load what `save` wrote; the tokens are as for the class."""
         encoding = optional.load("tiktoken", extra="text").Encoding
         try:
             document = json.loads(path.read_bytes())
@@ -67,20 +59,6 @@ class TiktokenTokenizer(FramingAdapter):
             raise ValueError(f"{path}: not a saved encoding ({error!r})") from error
         return cls(inner, pad=pad, bos=bos, eos=eos)
 
-    @property
-    def vocab_size(self) -> int:
-        return int(self.inner.n_vocab)
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        names = self.inner.special_tokens_set
-        found = {token: self.inner.encode_single_token(token) for token in names}
-        return dict(sorted(found.items(), key=lambda item: item[1]))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"pad": self._pad, "bos": self._bos, "eos": self._eos}
-
     def save(self, path: Path) -> None:
         # Private names, but those by which tiktoken's README extends an encoding.
         ranks = self.inner._mergeable_ranks  # noqa: SLF001
@@ -92,6 +70,6 @@ class TiktokenTokenizer(FramingAdapter):
         }
         path.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
-    def _plain(self, texts: list[str]) -> list[list[int]]:
-        rows: list[list[int]] = self.inner.encode_ordinary_batch(texts)
+    def _plain(self, texts: list[str]) -> Rows:
+        rows: Rows = self.inner.encode_ordinary_batch(texts)
         return rows

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
+from codex_ml.documents import as_json, numbers
+from codex_ml.tracking.base import Tracker, TrackingWarning
 
 _log = logging.getLogger(__name__)
 
@@ -22,16 +23,10 @@ _log = logging.getLogger(__name__)
 class JsonlTracker(Tracker):
     """Lines in `<directory>/metrics.jsonl`, with the system as soon as they are logged.
 
-    A kill of the process loses no line. NaN and infinities are written as the strings "NaN",
-    "Infinity" and "-Infinity": a line stays JSON, and a loss that is not finite stays visible.
-
+    A kill of the process loses no line. NaN and infinities are strings, so that a line stays JSON.
     Where the file cannot be written, one warning says so and the run goes on in a temporary
     directory; where that fails too, lines wait in memory for the next chance, and what still
     waits at the end goes to the log. Threads may share a tracker; processes may not share a file.
-
-    Args:
-        directory: of the run; made if need be.
-        name: of the file.
 
     Attributes:
         path: the file that is written now.
@@ -63,7 +58,7 @@ class JsonlTracker(Tracker):
             _log.error("what no file of the run could take:\n%s", self._waiting.decode())
 
     def _write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(plain({"time": time.time(), **record}), allow_nan=False)
+        line = json.dumps(as_json({"time": time.time(), **record}), allow_nan=False)
         with self._lock:
             self._waiting += line.encode() + b"\n"
             try:
@@ -129,10 +124,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def replay(path: Path, tracker: Tracker) -> int:
-    """Log all that `path` holds to `tracker` again, which had failed or was not there.
-
-    Returns:
-        How many lines were logged.
+    """Log all that `path` holds to `tracker`, which had failed or was not there; how many lines.
 
     Raises:
         OSError: the file cannot be read.

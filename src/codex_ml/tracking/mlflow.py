@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from codex_ml.documents import as_json, numbers
 from codex_ml.environment import flattened
-from codex_ml.tracking.base import Tracker, numbers, plain
+from codex_ml.tracking.base import Tracker
 
 _LONGEST_PARAMETER = 500
-_PARAMETERS_AT_ONCE = 100
-_METRICS_AT_ONCE = 1000
+_WAITING_METRICS = 1000
 _FLUSH_SECONDS = 5.0
 
 
@@ -23,14 +23,7 @@ class MlflowTracker(Tracker):
 
     Each commit to SQLite costs some 20 ms, so metrics go there together, every five seconds; a
     kill loses the last of them. A run that is resumed becomes a second one of the same name.
-
-    Args:
-        directory: of the run; holds `mlflow.db` and MLflow's artifacts. Its name is the run's.
-        experiment: the name of the experiment.
-
-    Raises:
-        ModuleNotFoundError: MLflow, or SQLAlchemy for the file, is not installed.
-        mlflow.exceptions.MlflowException: the store cannot be opened.
+    Its arguments are those of `open_tracker`.
     """
 
     def __init__(self, directory: Path, *, experiment: str) -> None:
@@ -60,28 +53,23 @@ class MlflowTracker(Tracker):
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record the short ones of `params` as parameters and all of them as `params.json`."""
-        values = plain(params)
+        values = as_json(params)
         # All of them first: what is a parameter already may not change, and would raise.
         self._client.log_dict(self._run, values, "params.json")
         if commit := values.get("git_commit"):
             self._client.set_tag(self._run, "mlflow.source.git.commit", commit)
-        texts = {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in flattened(values).items()
-        }
-        short = [
-            self._entities.Param(name, text)
-            for name, text in texts.items()
-            if len(text) <= _LONGEST_PARAMETER
-        ]
-        for some in _parts(short, _PARAMETERS_AT_ONCE):
-            self._client.log_batch(self._run, params=some)
+        short = []
+        for name, value in flattened(values).items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            if len(text) <= _LONGEST_PARAMETER:
+                short.append(self._entities.Param(name, text))
+        self._client.log_batch(self._run, params=short)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)
         given = numbers(metrics).items()
         self._metrics += [self._entities.Metric(name, value, now, step) for name, value in given]
-        full = len(self._metrics) >= _METRICS_AT_ONCE
+        full = len(self._metrics) >= _WAITING_METRICS
         if full or time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
 
@@ -93,11 +81,6 @@ class MlflowTracker(Tracker):
         self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
 
     def _flush(self) -> None:
-        for some in _parts(self._metrics, _METRICS_AT_ONCE):
-            self._client.log_batch(self._run, metrics=some)
+        self._client.log_batch(self._run, metrics=self._metrics)
         self._metrics = []
         self._flushed = time.monotonic()
-
-
-def _parts(whole: list[Any], size: int) -> Iterator[list[Any]]:
-    yield from (whole[start : start + size] for start in range(0, len(whole), size))

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from codex_ml.environment import config_hash, manifest, rank
-from codex_ml.hardware import hardware
+from codex_ml.environment import config_hash, hardware, manifest, rank
 from codex_ml.tracking.base import Tracker, TrackingWarning
 from codex_ml.tracking.jsonl import JsonlTracker
 from codex_ml.tracking.mlflow import MlflowTracker
@@ -24,10 +23,6 @@ class FallbackTracker(Tracker):
 
     One that raises is warned of once and left alone from then on; `replay` gives it later what
     it missed. Threads may share this tracker, whatever its parts allow.
-
-    Args:
-        local: has everything.
-        others: name -> tracker.
     """
 
     def __init__(self, local: JsonlTracker, others: Mapping[str, Tracker]) -> None:
@@ -55,12 +50,9 @@ class FallbackTracker(Tracker):
                     call(tracker)
                 except Exception as error:  # noqa: BLE001 - no fault of a tracker may end a run
                     del self.others[name]
-                    warnings.warn(
-                        f"{name} failed ({type(error).__name__}: {error}) and gets no more of "
-                        f"this run; all of it is in {self.local.path}",
-                        TrackingWarning,
-                        stacklevel=3,
-                    )
+                    why = f"{name} failed ({type(error).__name__}: {error})"
+                    rest = f"and gets no more of this run; all of it is in {self.local.path}"
+                    warnings.warn(f"{why} {rest}", TrackingWarning, stacklevel=3)
 
 
 def open_tracker(
@@ -104,25 +96,18 @@ def open_tracker(
         except Exception as error:  # noqa: BLE001 - no fault of a tracker may end a run
             missing = isinstance(error, ModuleNotFoundError)
             remedy = "; pip install 'codex-audit[tracking]'" if missing else ""
-            warnings.warn(
-                f"{kind} cannot be used ({type(error).__name__}: {error}){remedy}; all of the "
-                f"run is in {local.path}",
-                TrackingWarning,
-                stacklevel=2,
-            )
+            why = f"{kind} cannot be used ({type(error).__name__}: {error}){remedy}"
+            warnings.warn(f"{why}; all of the run is in {local.path}", TrackingWarning, 2)
     return FallbackTracker(local, others)
 
 
 def start_run(tracker: Tracker, config: Mapping[str, Any], *, seed: int) -> dict[str, Any]:
-    """Record what identifies a run: configuration and hash, seed, commit, environment, machine.
+    """Record and return what identifies a run: configuration, seed, commit, environment, machine.
 
     Args:
         tracker: where to.
         config: the configuration, as JSON values.
         seed: what was given to `seed_everything`.
-
-    Returns:
-        What was recorded.
 
     Raises:
         TypeError: the configuration holds a value that JSON does not know.

@@ -7,20 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tracking.base import Tracker, numbers, plain
+from codex_ml.documents import as_json, numbers
+from codex_ml.tracking.base import Tracker
 
 
 class TensorBoardTracker(Tracker):
     """Scalars and the parameters as text in `<directory>/tensorboard`.
 
-    A kill of the process loses what was logged in the last ten seconds.
-
-    Args:
-        directory: of the run; one that is resumed there goes on in the same curves.
-
-    Raises:
-        ModuleNotFoundError: TensorBoard is not installed.
-        OSError: the directory cannot be written.
+    A kill loses what was logged in the last ten seconds; a resumed run goes on in the same curves.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -30,7 +24,7 @@ class TensorBoardTracker(Tracker):
         self._writer: Any = SummaryWriter(str(directory / "tensorboard"), flush_secs=10)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        text = json.dumps(plain(params), indent=2)
+        text = json.dumps(as_json(params), indent=2)
         self._writer.add_text("params", f"```json\n{text}\n```")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codex_ml.tracking.base import Tracker, TrackingWarning, numbers, plain
+from codex_ml.documents import as_json, numbers
+from codex_ml.tracking.base import Tracker, TrackingWarning
 
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 30
@@ -20,15 +21,7 @@ class WandbTracker(Tracker):
     Asked to be online, it is offline all the same, with a warning, where there is no API key
     (W&B would wait for one to be typed in) or no connection. A connection that breaks later is
     W&B's own business: it goes on in its file.
-
-    Args:
-        directory: of the run; its name is the run's.
-        experiment: W&B's project.
-        online: upload the run while it goes on.
-
-    Raises:
-        ModuleNotFoundError: wandb is not installed.
-        wandb.errors.Error: it cannot be started.
+    Its arguments are those of `open_tracker`.
     """
 
     def __init__(self, directory: Path, *, experiment: str, online: bool = False) -> None:
@@ -40,11 +33,8 @@ class WandbTracker(Tracker):
         # Not left to W&B: a run that never got through can hold the program when it ends.
         if online and (reason := _hindrance(wandb)):
             online = False
-            warnings.warn(
-                f"W&B is offline: {reason}; `wandb sync` uploads the run later",
-                TrackingWarning,
-                stacklevel=3,
-            )
+            told = f"W&B is offline: {reason}; `wandb sync` uploads the run later"
+            warnings.warn(told, TrackingWarning, stacklevel=3)
         self._online = online
         self._run = wandb.init(
             project=experiment,
@@ -58,7 +48,7 @@ class WandbTracker(Tracker):
         self._run.define_metric("*", step_metric="step")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        self._run.config.update(plain(params), allow_val_change=True)
+        self._run.config.update(as_json(params), allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log({**numbers(metrics), "step": step})

@@ -121,6 +121,7 @@ def test_data_that_changed_is_not_evaluated(tmp_path: Path) -> None:
         ('target = "label"', "Object missing required field `metrics`"),
         ('metrics = ["accuracy"]\nthresholds = ["high"]', "'high' is no threshold"),
         ("metrics = [", "Invalid value"),
+        ("metrics = " + "[" * 5000, "maximum recursion depth exceeded"),
     ],
 )
 def test_a_task_that_is_none_is_refused_with_its_key(tmp_path: Path, body: str, named: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_ml import hardware
+from codex_ml import environment
 from codex_ml.monitoring.machine import measure
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def stand_in() -> SimpleNamespace:
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """What was found before is forgotten, before a test and after it."""
-    for function in (hardware.gpus, hardware._nvml):
+    for function in (environment.gpus, environment._nvml):
         function.cache_clear()
     yield
-    for function in (hardware.gpus, hardware._nvml):
+    for function in (environment.gpus, environment._nvml):
         function.cache_clear()
 
 
@@ -90,7 +90,7 @@ def test_only_the_devices_that_cuda_shows_are_named_in_its_order(
 ) -> None:
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [gpu.name for gpu in hardware.gpus()] == names
+    assert [gpu.name for gpu in environment.gpus()] == names
 
 
 @pytest.mark.usefixtures("nvml")
@@ -108,7 +108,7 @@ def test_a_machine_without_the_package_or_a_driver_has_no_devices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert hardware.gpus() == ()
+    assert environment.gpus() == ()
     fresh_nvml = stand_in()
 
     def no_driver() -> None:
@@ -116,13 +116,13 @@ def test_a_machine_without_the_package_or_a_driver_has_no_devices(
 
     monkeypatch.setattr(fresh_nvml, "nvmlInit", no_driver)
     monkeypatch.setitem(sys.modules, "pynvml", fresh_nvml)
-    hardware.gpus.cache_clear()
-    hardware._nvml.cache_clear()
-    assert hardware.gpus() == ()
+    environment.gpus.cache_clear()
+    environment._nvml.cache_clear()
+    assert environment.gpus() == ()
 
 
 def test_the_machine_is_described_in_json() -> None:
-    found = json.loads(json.dumps(hardware.hardware()))
+    found = json.loads(json.dumps(environment.hardware()))
     assert found["cpu"]
     assert 1 <= found["cpu_cores"] <= (os.cpu_count() or 1)
     assert found["memory_bytes"] > 2**28
