@@ -134,7 +134,8 @@ def _touched(large: Trace) -> str:
         own = Vector(step.own, large.file)
         given = {name: bits for name, bits in step.gradients.items() if name in step.own}
         found = likeness(Vector(given, large.file), own, 1 / (step.scale or 1.0))
-        if found is not None and found.other and found.norm > 2 * found.other:
+        # A multiple that falls short of the limit is no clipping: losses may be scaled by hand.
+        if found is not None and found.norm > max(2 * found.other, _LARGE / 2):
             return (
                 f"step {step.number}: with a limit of {_LARGE:g} the gradient grows from norm"
                 f" {found.other:.3g} to {found.norm:.3g}: it is scaled to the limit even"
