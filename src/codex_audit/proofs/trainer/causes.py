@@ -20,6 +20,7 @@ from codex_audit.proofs.trainer.pairs import (
     SCALE,
     UPDATE,
 )
+from codex_audit.proofs.trainer.vectors import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trace import Tensors
 
 _SHOWN = 3
+_MOST, _EXACT = 64, 1e-6  # micro-batches
 _STATES = (PARAMETER, BUFFER, EXTRA, OPTIMIZER)
 _AT_LOAD = {
     PARAMETER: "the weights are not restored ({names}); look at how load gives them to the model",
@@ -75,6 +77,10 @@ _WITHIN = {
     UPDATE: "the same gradients and rates give another update: the optimizer's settings (weight"
     " decay, betas) or state that it keeps elsewhere are not the same",
 }
+_DIVIDED_OTHERWISE = (
+    "the loss is {times} times as large: it is divided by another number, such as that of"
+    " micro-batches in a window; look at what sets that, and whether it is set again on resume"
+)
 _FROZEN_ONCE = (
     "{names} takes part in one of the runs only: whether it is frozen, by a callback or at an"
     " epoch, is not restored; set requires_grad after loading as it was, of the step's number"
@@ -145,12 +151,24 @@ def cause_of(pair: Pair, place: int, first: Sequence[Differs], found: Sequence[D
         causes.append(_PENDING.format(names=", ".join(lost[:_SHOWN])))
     alone = [name for name in b.gradients if name not in a.gradients]
     alone += [name for name in a.gradients if name not in b.gradients]
+    times = _times(a.micros[0].loss, b.micros[0].loss) if a.micros and b.micros else None
+    if not causes and pair.resumed and LOSS in components and times:
+        causes.append(_DIVIDED_OTHERWISE.format(times=times))
     if not causes and GRADIENT in components and alone:
         shown = ", ".join(f"`{name}`" for name in alone[:_SHOWN])
         causes.append(_FROZEN_ONCE.format(names=shown))
     if not causes:
         causes = [_WITHIN[component] for component in _WITHIN if component in components]
     return "; ".join(dict.fromkeys(causes))
+
+
+def _times(wanted: float, found: float) -> str:
+    """The multiple, where one loss is a whole multiple of the other."""
+    if not wanted or not found:
+        return ""
+    if whole(found / wanted, _MOST, _EXACT):
+        return f"{found / wanted:.0f}"
+    return f"1/{wanted / found:.0f}" if whole(wanted / found, _MOST, _EXACT) else ""
 
 
 def _begins_anew(pair: Pair) -> bool:
