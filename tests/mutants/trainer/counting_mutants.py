@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from mutants.trainer.plain import Plain
 
 
@@ -157,3 +159,51 @@ class SwitchesByEpoch(SwitchesAugmentationOff):
     def before_window(self):
         Plain.before_window(self)
         self.over = self.epoch > 0
+
+
+class Bfloat16(Plain):
+    """The weights themselves are in bfloat16."""
+
+    GOOD = "weights and gradients in bfloat16"
+
+    def make_model(self):
+        return super().make_model().to(torch.bfloat16)
+
+    def augment(self, tokens, labels):
+        tokens, labels, noise = super().augment(tokens, labels)
+        return tokens, labels, None if noise is None else noise.to(torch.bfloat16)
+
+
+class HoldsThree(Plain):
+    """The schedule is over after eight steps, so that later checkpoints hold the same weights."""
+
+    GOOD = "a schedule that is over, after which checkpoints are alike"
+    ALSO = ("retention",)
+
+    def rate(self, step):
+        return super().rate(step) if step < 8 else 0.0
+
+    def make_optimizer(self):
+        return torch.optim.AdamW(self.trained(), lr=0.05, weight_decay=self.weight_decay)
+
+
+class EightBitsLost(Bfloat16):
+    """In bfloat16 the rate is so small that no sum of weight and step is another number."""
+
+    CAUGHT_BY, NAMES = "every_parameter_learns", "no step changes"
+    SOURCE = "PyTorch's forums: training in pure bfloat16 stands still"
+
+    def make_optimizer(self):
+        return torch.optim.SGD(self.trained(), lr=1e-4)
+
+
+class FindsHalfWritten(Plain):
+    """What is being written has the ending by which a resume finds checkpoints."""
+
+    CAUGHT_BY, NAMES = "crash_safe_save", ("half written", "no resume looks")
+    SOURCE = "made up; temporary names that a glob finds"
+
+    def write(self, path, state):
+        partial = path.with_name(f"{path.stem}~.pt")
+        torch.save(state, partial)
+        partial.replace(path)

@@ -12,7 +12,7 @@ import msgspec
 
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Broken, Skip
-from codex_audit.proofs.trainer.vectors import Likeness, Moved, Vector, likeness, whole
+from codex_audit.proofs.trainer.vectors import Likeness, Moved, Vector, likeness, reduced, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -301,7 +301,7 @@ def _judge_step(
     if not first:
         # Weights have drifted apart by now: only a multiple is certain.
         return None
-    exact = "precision" in trial.subject.knobs
+    exact = "precision" in trial.subject.knobs and not reduced(a.gradients)
     if not exact and found.equal(_HALF):
         return Skip(
             f"the gradients differ by {max(abs(found.ratio - 1), found.apart):.1g}, which reduced"
