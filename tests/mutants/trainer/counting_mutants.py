@@ -118,6 +118,15 @@ class ScalesTooFar(ScalesByHand):
         return super().one_step(batches) / 4
 
 
+class ScalesUntold(ScalesByHand):
+    """The same, and train() tells no losses by which one could see it."""
+
+    GOOD = "a loss scaled by hand, which is not told"
+
+    def train(self, steps):
+        super().train(steps)
+
+
 class FreezesAtAnEpoch(Plain):
     """The embedding is frozen as epoch 1 begins, and a resume within it never passes there."""
 
