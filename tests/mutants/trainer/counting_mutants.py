@@ -118,6 +118,15 @@ class ScalesTooFar(ScalesByHand):
         return super().one_step(batches) / 4
 
 
+class ScalesItsLog(ScalesByHand):
+    """The same, and the loss that is told is the scaled one."""
+
+    GOOD = "a loss scaled by hand, told as it was scaled"
+
+    def one_step(self, batches):
+        return super().one_step(batches) / self.constant
+
+
 class ScalesUntold(ScalesByHand):
     """The same, and train() tells no losses by which one could see it."""
 

@@ -52,10 +52,10 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         if found and step.repeats == 1 and _as_told(found, told.get(step.number)):
             continue  # the loss is scaled before the backward pass, and its gradient scaled back
         wrong = _loss_wrong(step) or _gradients_wrong(trace, steps[: place + 1], free=free)
-        if wrong and not told and found and found.apart <= _EQUAL and found.ratio > 1 + _EQUAL:
+        if wrong and found and _may_be_meant(found, step, told.get(step.number, 1.0)):
             return Skip(
                 f"not judged: step {step.number}: {wrong}; or they are scaled back on purpose,"
-                " which the losses would tell if `train` returned them, one a step"
+                " which the loss that `train` returns for each step would tell"
             )
         if wrong:
             return Seen(
@@ -91,6 +91,13 @@ def _told(result: Result) -> dict[int, float]:
 def _as_told(found: Likeness, told: float | None) -> bool:
     """Whether the gradient given is that of the loss that is told."""
     return told is not None and found.apart <= _EQUAL and abs(found.ratio - told) <= _EQUAL * told
+
+
+def _may_be_meant(found: Likeness, step: Step, told: float) -> bool:
+    """Whether it is a multiple that nothing explains or contradicts, as of a loss made smaller."""
+    multiple = found.apart <= _EQUAL and found.ratio > 1 + _EQUAL and step.repeats == 1
+    of_scaler = step.scale is not None and abs(found.ratio - step.scale) <= _EQUAL * step.scale
+    return multiple and not of_scaler and abs(told - 1) <= _EQUAL
 
 
 def _given(trace: Trace, step: Step, names: Collection[str] | None = None) -> Vector:
