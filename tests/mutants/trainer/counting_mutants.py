@@ -208,7 +208,7 @@ class HoldsThree(Plain):
 class EightBitsLost(Bfloat16):
     """In bfloat16 the rate is so small that no sum of weight and step is another number."""
 
-    CAUGHT_BY, NAMES = "every_parameter_learns", "no step changes"
+    CAUGHT_BY, NAMES = "every_parameter_learns", ("no step changes", "rounds away")
     SOURCE = "PyTorch's forums: training in pure bfloat16 stands still"
 
     def make_optimizer(self):
