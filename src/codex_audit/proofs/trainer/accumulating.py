@@ -12,7 +12,7 @@ import msgspec
 
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Broken, Skip
-from codex_audit.proofs.trainer.vectors import Likeness, Moved, Vector, likeness, whole
+from codex_audit.proofs.trainer.vectors import Likeness, Moved, Vector, likeness, reduced, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,10 +142,12 @@ def _compares_samples(alone: Trace, together: Trace) -> bool:
 def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
     """Step by step, the gradients that the optimizer was given, up to the first that is wrong."""
     steps, short, apart = 0, 0, 0.0
+    passes = _passes(many, one, k)
     for a, b in zip(many.steps, one.steps, strict=False):
         if not steps and not _begin_alike(a, b):
             return Skip("the weights already differ before the first step of both divisions")
-        if len(a.micros) > k:
+        made = len(a.micros) // passes
+        if made > k:
             return Compared(steps, short, apart, _too_many(trial, a, one, k))
         if not _same_samples(a, b):
             if steps and _dropped(a, one, steps):
@@ -155,19 +157,19 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
                     " epoch's end too"
                 )
                 return Compared(steps, short, apart, Wrong(words, a.number, short=True))
-            if steps or len(a.micros) >= k:
+            if steps or made >= k:
                 break
             words = (
                 f"step {a.number}: it is made after {len(a.micros)} backward passes where {k} are"
                 " asked for: a step too early, or `accumulate` is ignored"
             )
             return Compared(steps, short, apart, Wrong(words, a.number))
-        if len(a.micros) < k and (a.indices is None or b.indices is None):
+        if made < k and (a.indices is None or b.indices is None):
             break  # an epoch may be counted in batches, and hold other samples in larger ones
         found = likeness(Vector(a.gradients, many.file), Vector(b.gradients, one.file))
         if found is None:
             return Skip("the gradients were not kept or are not finite")
-        wrong = _judge_step(trial, many, a, b, found, k, first=not steps)
+        wrong = _judge_step(trial, many, a, b, found, (made, k), first=not steps)
         if isinstance(wrong, Skip):
             return wrong
         if wrong is not None:
@@ -175,8 +177,15 @@ def compare(trial: Trial, many: Trace, one: Trace, k: int) -> Compared | Skip:
         if not steps:
             apart = max(abs(found.ratio - 1), found.apart)
         steps += 1
-        short += len(a.micros) < k
+        short += made < k
     return Compared(steps, short, apart)
+
+
+def _passes(many: Trace, one: Trace, k: int) -> int:
+    """Backward passes that each micro-batch takes, as where two losses have one each."""
+    counts = {len(step.micros) for step in one.steps}
+    each = counts.pop() if len(counts) == 1 else 1
+    return each if many.steps and len(many.steps[0].micros) == k * each else 1
 
 
 def _too_many(trial: Trial, a: Step, one: Trace, k: int) -> Wrong:
@@ -272,21 +281,27 @@ def _same_samples(a: Step, b: Step) -> bool:
 
 
 def _judge_step(
-    trial: Trial, many: Trace, a: Step, b: Step, found: Likeness, k: int, *, first: bool
+    trial: Trial,
+    many: Trace,
+    a: Step,
+    b: Step,
+    found: Likeness,
+    made_of: tuple[int, int],
+    *,
+    first: bool,
 ) -> Wrong | Skip | None:
+    made, k = made_of
     if found.equal(_EQUAL if first else _DRIFTED) or (not found.norm and not found.other):
         return None
     if found.apart <= _ASKEW:
-        named = _multiple(found, len(a.micros), k)
+        named = _multiple(found, made, k)
         if named:
-            return Wrong(
-                f"step {a.number}: {named}", a.number, found.ratio, short=len(a.micros) < k
-            )
+            return Wrong(f"step {a.number}: {named}", a.number, found.ratio, short=made < k)
     known = a.indices is not None and b.indices is not None
     if not first:
         # Weights have drifted apart by now: only a multiple is certain.
         return None
-    exact = "precision" in trial.subject.knobs
+    exact = "precision" in trial.subject.knobs and not reduced(a.gradients)
     if not exact and found.equal(_HALF):
         return Skip(
             f"the gradients differ by {max(abs(found.ratio - 1), found.apart):.1g}, which reduced"
@@ -298,7 +313,7 @@ def _judge_step(
             "what the model is given is drawn at random for each micro-batch, so that the two"
             " cannot be compared; give the factory a `dropout` that turns all of it off"
         )
-    return Wrong(f"step {a.number}: {_uneven(found, a, b)}", a.number, found.ratio)
+    return Wrong(f"step {a.number}: {_uneven(found, a, b, made)}", a.number, found.ratio)
 
 
 def _multiple(found: Likeness, made: int, k: int) -> str:
@@ -334,10 +349,16 @@ def _drew_alike(a: Step, b: Step) -> bool:
     return a.before.rng == b.before.rng and a.after.rng == b.after.rng
 
 
-def _uneven(found: Likeness, a: Step, b: Step) -> str:
+def _uneven(found: Likeness, a: Step, b: Step, made: int) -> str:
     sums = _sums(a, b)
     words = f"the gradient is another ({found.apart:.2g} of its length, {found.ratio:.4g} times)"
-    made = len(a.micros)
+    if found.apart <= _EQUAL and abs(sums[0] / sums[1] / found.ratio - 1) <= _EQUAL:
+        return (
+            f"the gradient is {found.ratio:.4g} times that of the large batch in the same"
+            " direction, and so is the loss: the same sum is divided by another number, such as"
+            " one that counts padding, of which a large batch has more; divide by the tokens that"
+            " count"
+        )
     if made > 1 and sums[1] and abs(sums[0] / sums[1] / made - 1) <= _ROUGHLY:
         return (
             f"{words}, and so are the losses: they are not divided by the number of micro-batches,"

@@ -20,6 +20,7 @@ from codex_audit.proofs.trainer.pairs import (
     SCALE,
     UPDATE,
 )
+from codex_audit.proofs.trainer.vectors import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.trace import Tensors
 
 _SHOWN = 3
+_MOST, _EXACT = 64, 1e-6  # micro-batches
 _STATES = (PARAMETER, BUFFER, EXTRA, OPTIMIZER)
 _AT_LOAD = {
     PARAMETER: "the weights are not restored ({names}); look at how load gives them to the model",
@@ -75,6 +77,14 @@ _WITHIN = {
     UPDATE: "the same gradients and rates give another update: the optimizer's settings (weight"
     " decay, betas) or state that it keeps elsewhere are not the same",
 }
+_DIVIDED_OTHERWISE = (
+    "the loss is {times} times as large: it is divided by another number, such as that of"
+    " micro-batches in a window; look at what sets that, and whether it is set again on resume"
+)
+_FROZEN_ONCE = (
+    "{names} takes part in one of the runs only: whether it is frozen, by a callback or at an"
+    " epoch, is not restored; set requires_grad after loading as it was, of the step's number"
+)
 _BEGINS_ANEW = (
     "nothing is restored: the run begins anew, from its first weights; look at whether load finds"
     " the checkpoint and gives it to the model"
@@ -93,8 +103,11 @@ _CONTENT = (
     "the samples' content is drawn anew (augmentation, masking or a sampler without indices"
     " uses a generator that is not where it was); save and restore that generator"
 )
-
-
+_CONTENT_OTHERWISE = (
+    "the samples' content is made otherwise though no generator was lost: what it depends on"
+    " besides (a count, the epoch, a switch of augmentation, a generator of its own) is not"
+    " restored; save and restore that, or make it of the step's number"
+)
 _CONTENT_OF_TWO_RUNS = (
     "the samples' content is another in the second run: it depends on something that the seed does"
     " not set (a generator of its own, the hash of a text or the order of a set, the clock)"
@@ -136,9 +149,26 @@ def cause_of(pair: Pair, place: int, first: Sequence[Differs], found: Sequence[D
     if not causes and pair.resumed and a.pending and a.pending != b.pending:
         lost = [f"`{name}`" for name in a.pending if name not in b.pending]
         causes.append(_PENDING.format(names=", ".join(lost[:_SHOWN])))
+    alone = [name for name in b.gradients if name not in a.gradients]
+    alone += [name for name in a.gradients if name not in b.gradients]
+    times = _times(a.micros[0].loss, b.micros[0].loss) if a.micros and b.micros else None
+    if not causes and pair.resumed and LOSS in components and times:
+        causes.append(_DIVIDED_OTHERWISE.format(times=times))
+    if not causes and GRADIENT in components and alone:
+        shown = ", ".join(f"`{name}`" for name in alone[:_SHOWN])
+        causes.append(_FROZEN_ONCE.format(names=shown))
     if not causes:
         causes = [_WITHIN[component] for component in _WITHIN if component in components]
     return "; ".join(dict.fromkeys(causes))
+
+
+def _times(wanted: float, found: float) -> str:
+    """The multiple, where one loss is a whole multiple of the other."""
+    if not wanted or not found:
+        return ""
+    if whole(found / wanted, _MOST, _EXACT):
+        return f"{found / wanted:.0f}"
+    return f"1/{wanted / found:.0f}" if whole(wanted / found, _MOST, _EXACT) else ""
 
 
 def _begins_anew(pair: Pair) -> bool:
@@ -173,35 +203,38 @@ def _batch_cause(pair: Pair, place: int) -> str:
     left, right = pair.one.steps, pair.other.steps
     rows, wanted = right[place].indices, left[pair.skip + place].indices
     if not rows or wanted is None or rows == wanted:
-        return _CONTENT if pair.resumed else _CONTENT_OF_TWO_RUNS
+        if not pair.resumed:
+            return _CONTENT_OF_TWO_RUNS
+        moved = left[pair.skip + place].before.rng != right[place].before.rng
+        return _CONTENT if moved and pair.lost_streams(place) else _CONTENT_OTHERWISE
     when = "on resume" if pair.resumed else "in the second run"
     if sorted(rows) == sorted(wanted):
         return f"the order within the batch changes {when}; look at the sampler and its workers"
     lengths = [len(step.indices or ()) for step in left]
     sequence = [row for step in left for row in step.indices or ()]
     due = sum(lengths[: pair.skip + place])
-    found = _nearest(sequence, rows, due)
-    if found is None and not pair.resumed:
+    at = _nearest(sequence, rows, due)
+    if at is None and not pair.resumed:
         return (
             "the sampler gives another order in the second run: it depends on something that the"
             " seed does not set (a generator of its own, the order of a set, the clock)"
         )
-    if found is None:
+    if at is None:
         return (
             f"the sampler gives another order {when}: its permutation is drawn anew; save and"
             " restore the sampler's generator and its epoch, and the position within"
         )
-    if found == 0 and due == lengths[0]:
+    if at == 0 and due == lengths[0]:
         return (
             f"the first batch comes again {when}: the sampler restarts, or the last batch does not"
             " count as consumed; save and restore the position in the data"
         )
-    if found == 0:
+    if at == 0:
         return (
             f"the sampler restarts at the beginning of the first epoch {when}; save and restore"
             " the position in the data"
         )
-    return _moved_cause(pair, place, lengths, due, found)
+    return _moved_cause(pair, place, lengths, due, at)
 
 
 def _moved_cause(pair: Pair, place: int, lengths: list[int], due: int, found: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
@@ -121,6 +122,8 @@ class Executor:
             copy = directory if run.onward else scratch / f"{name}-source"
             came_from = scratch / self._names[run.source]
             shutil.copytree(came_from, copy, symlinks=True, dirs_exist_ok=True)
+            if run.copied:
+                _reverse_times(copy)
             spec["source"] = str(copy)
             if not run.onward:
                 self._lay[run] = _lying(came_from) | _lying(copy)
@@ -179,6 +182,16 @@ def _ordered(trace: Trace, told: Mapping[str, list[int]] | None, run: Run) -> Tr
         for step in trace.steps
     )
     return msgspec.structs.replace(trace, steps=tuple(steps))
+
+
+def _reverse_times(directory: Path) -> None:
+    """Let what was changed last seem to be the oldest."""
+    found = [path for path in directory.rglob("*") if not path.is_symlink()]
+    times = {path: path.stat().st_mtime_ns for path in found}
+    known = sorted(set(times.values()))
+    turned = dict(zip(known, reversed(known), strict=True))
+    for path, time_ns in times.items():
+        os.utime(path, ns=(turned[time_ns], turned[time_ns]))
 
 
 def _lying(directory: Path) -> dict[Path, Path]:

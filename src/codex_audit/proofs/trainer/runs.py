@@ -57,6 +57,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         source: the run from whose directory it resumes, after that has ended.
         source_step: which save of `source`, where `apart`; the newest intact one otherwise.
         knobs: settings of the subject that are not its own defaults.
+        copied: what it resumes from is a copy in which the files' times are in reverse, as a copy
+            over a network or through an archive may have any.
         faults: what is done to it.
         break_save: (which save, from 1; bytes): the system kills it as it writes more than that
             many bytes to one file during that save.
@@ -80,6 +82,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     apart: bool = True
     relative: bool = False
     onward: bool = False
+    copied: bool = False
     source: Run | None = None
     source_step: int | None = None
     knobs: tuple[tuple[str, Knob], ...] = ()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from codex_audit.proofs.trainer.bits import Bits
 
 
+_REDUCED = frozenset({"bfloat16", "float16"})
+
+
 class Likeness(msgspec.Struct, frozen=True):
     """One vector beside another.
 
@@ -32,6 +35,11 @@ class Likeness(msgspec.Struct, frozen=True):
     def equal(self, tolerance: float) -> bool:
         """Whether both are the same, as a part of their length."""
         return abs(self.ratio - 1) <= tolerance and self.apart <= tolerance
+
+
+def reduced(tensors: Mapping[str, Bits]) -> bool:
+    """Whether some are of reduced precision themselves, as those of a model in bfloat16."""
+    return any(bits.dtype in _REDUCED for bits in tensors.values())
 
 
 class Vector:

@@ -118,7 +118,10 @@ def test_a_lost_state_is_named(changes: dict[str, Any], words: str) -> None:
         ({"gradients": bits("other")}, "the same loss gives other gradients"),
         ({"after": state(5, parameters=bits("other"))}, "another update"),
         ({"micros": (Micro(loss=9.0, content=str(ORDER[4]), indices=ORDER[4]),)}, "not determ"),
-        ({"micros": (Micro(loss=9.0, content="drawn", indices=ORDER[4]),)}, "content is drawn"),
+        (
+            {"micros": (Micro(loss=9.0, content="drawn", indices=ORDER[4]),)},
+            "no generator was lost",
+        ),
     ],
 )
 def test_what_differs_within_the_step_is_named(changes: dict[str, Any], words: str) -> None:
@@ -131,6 +134,18 @@ def test_a_lost_generator_is_told_from_one_that_is_drawn_from_too_early() -> Non
     changes: dict[str, Any] = {"before": state(SAVED, **other), "micros": micros}
     assert "is not restored" in cause(restored=False, **changes)
     assert "draws from it before the first step" in cause(restored=True, **changes)
+
+
+def test_content_of_a_lost_generator_is_told_from_that_of_a_lost_count() -> None:
+    micros = (Micro(loss=9.0, content="other", indices=ORDER[4]),)
+    changes: dict[str, Any] = {"before": state(SAVED, rng={"torch": "elsewhere"}), "micros": micros}
+    assert "content is drawn anew" in cause(restored=False, **changes)
+    assert "no generator was lost" in cause(restored=True, **changes)
+
+
+def test_a_parameter_that_takes_part_in_one_run_only_is_named() -> None:
+    both = {**bits("g5"), "frozen": bits("g5")["w"]}
+    assert "`frozen` takes part in one of the runs only" in cause(gradients=both)
 
 
 def test_a_change_between_two_steps_is_blamed_on_what_runs_there() -> None:

@@ -89,6 +89,7 @@ def test_a_plain_loader_begins_its_epoch_again(where: Children) -> None:
     [
         ("loses_moments", "state_restored", "exp_avg"),
         ("forgetful_average", "extra_restored", "ForgetfulAverage.average"),
+        ("schedules_each_batch", "accumulation_equals_large_batch", "with each micro-batch"),
         ("hasty", "retention", "the only checkpoint is deleted before the next one is whole"),
     ],
 )
@@ -98,6 +99,12 @@ def test_defects_of_modules_and_callbacks_are_named(
     check = only(where, subject, proof)
     assert check.verdict is Verdict.FAIL, check.summary
     assert word in check.summary
+
+
+def test_a_run_goes_on_for_as_many_epochs_as_its_steps_need(where: Children) -> None:
+    found = tried(where, "steps_by_pairs", "loss_finite", "resume_bit_exact", "state_restored")
+    assert not found.failures, found.failures
+    assert {check.verdict for check in found.checks} == {Verdict.PASS}, found.checks
 
 
 def test_two_optimizers_that_take_turns_make_one_step(where: Children) -> None:

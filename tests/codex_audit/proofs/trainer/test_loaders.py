@@ -30,3 +30,9 @@ def test_a_loader_that_makes_its_own_batches_cannot_be_asked() -> None:
         loader = DataLoader(ROWS, batch_sampler=BatchSampler(SequentialSampler(ROWS), 2, False))
     with pytest.raises(UnableError, match=r"`batch_size` cannot be tried: the loader \(DataLoader"):
         require_obedience(loader, {"batch_size": 3})
+
+
+def test_a_loader_that_knows_no_workers_has_none() -> None:
+    require_obedience([], {"workers": 0})
+    with pytest.raises(UnableError, match="`workers` cannot be tried"):
+        require_obedience([], {"workers": 2})

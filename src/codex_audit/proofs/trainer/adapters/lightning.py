@@ -208,7 +208,7 @@ class _Asking:
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._done = 0
+        self._done = self._before = 0
         self._batch = ExitStack()
         self._keep: Callable[..., None] | None = None
 
@@ -235,7 +235,7 @@ class _Asking:
     def on_train_start(self, trainer: Any, module: Any) -> None:
         del module
         run, knobs = self._session.run, self._session.knobs
-        self._done = self._made(trainer)
+        self._done = self._before = self._made(trainer)
         for loader in tree_leaves(trainer.train_dataloader):
             loaders.require_obedience(loader, knobs)
         led = any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs)
@@ -261,6 +261,20 @@ class _Asking:
         if step >= run.until:
             # As if max_steps had been reached; `should_stop` would evaluate once more.
             trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
+
+    def on_load_checkpoint(self, trainer: Any, _module: Any, checkpoint: Any) -> None:
+        """A run that went on for longer may be resumed in a later epoch than there are."""
+        loop, epoch = trainer.fit_loop, checkpoint.get("epoch", 0)
+        if loop.max_epochs not in {None, -1}:
+            loop.max_epochs = max(loop.max_epochs, epoch + 2)
+
+    def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
+        """Go on for another epoch where one made fewer steps than its batches promise."""
+        made, loop = self._made(trainer), trainer.fit_loop
+        last = loop.max_epochs is not None and trainer.current_epoch + 1 == loop.max_epochs
+        if last and self._before < made < self._session.run.until:
+            loop.max_epochs += 1
+        self._before = made
 
     def _made(self, trainer: Any) -> int:
         """Steps in all: the trainer's own count, unless each batch has several."""

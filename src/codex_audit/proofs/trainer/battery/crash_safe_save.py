@@ -172,10 +172,15 @@ def _problem(
     if name == _AFTER and background:
         return ""  # its only save may not have been whole yet
     if not resumed.completed or not resumed.trace.steps:
-        return (
-            f"the resume {resumed.ending}, and the complete save after step {_ONE} is lost; write "
-            "to another name, then rename over the old one"
+        renames = any("rename" in op for save in results[_BOTH].saves for op in save.operations)
+        remedy = (
+            "what is half written is taken for the newest: write under a name that no resume looks"
+            " for, then rename"
+            if renames
+            else "write to another name, then rename over the old one"
         )
+        lost = f"the complete save after step {_ONE} is lost"
+        return f"the resume {resumed.ending}, and {lost}; {remedy}"
     found = _mark(resumed)
     # A writer in the background may be at work yet when a save has returned.
     if found == marks[_ONE]:

@@ -68,7 +68,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
                 and greatest.get(n, 0.0) > _FAINT * top
                 and n not in trace.omitted
             ],
-            "look at the rate of its group, and for what sets it back",
+            "look at the rate of its group, for what sets it back, for steps that bfloat16 rounds"
+            " away",
         ),
         _told(
             "although frozen, a gradient is given to",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
-from codex_audit.proofs.trainer.vectors import Vector, likeness, whole
+from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -45,10 +45,18 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         return Skip(f"the gradient could not be taken apart from the trainer{why}")
     free = "clip_norm" in trial.subject.knobs
     ratio, free = 1.0, free and not _divided_by_counts(trace, steps)
+    told = _told(result)
     for place, step in enumerate(steps):
-        wrong = _loss_wrong(step) or _gradients_wrong(trace, steps[: place + 1], free=free)
         found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
         ratio = found.ratio if found else ratio
+        if found and step.repeats == 1 and _as_told(found, told.get(step.number)):
+            continue  # the loss is scaled before the backward pass, and its gradient scaled back
+        wrong = _loss_wrong(step) or _gradients_wrong(trace, steps[: place + 1], free=free)
+        if wrong and found and _may_be_meant(found, step, told.get(step.number, 1.0)):
+            return Skip(
+                f"not judged: step {step.number}: {wrong}; or they are scaled back on purpose,"
+                " which the loss that `train` returns for each step would tell"
+            )
         if wrong:
             return Seen(
                 good=False,
@@ -64,6 +72,32 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         ),
         measured={"steps_compared": len(steps), "ratio": round(ratio, 6)},
     )
+
+
+def _told(result: Result) -> dict[int, float]:
+    """Step -> the loss that the model or `train` tells of, in terms of the differentiated one."""
+    steps, losses = result.trace.steps, result.losses
+    found = dict(zip((step.number for step in steps), losses, strict=False))
+    known = found if len(losses) == len(steps) else {}
+    for step in steps:
+        own = step.micros[0].own_loss if len(step.micros) == 1 else None
+        if own is not None:
+            known[step.number] = own
+    taken = {step.number: step.loss / (step.scale or 1.0) for step in steps}
+    parts = {number: loss / taken[number] for number, loss in known.items() if taken[number]}
+    return {number: part for number, part in parts.items() if math.isfinite(part)}
+
+
+def _as_told(found: Likeness, told: float | None) -> bool:
+    """Whether the gradient given is that of the loss that is told."""
+    return told is not None and found.apart <= _EQUAL and abs(found.ratio - told) <= _EQUAL * told
+
+
+def _may_be_meant(found: Likeness, step: Step, told: float) -> bool:
+    """Whether it is a multiple that nothing explains or contradicts, as of a loss made smaller."""
+    multiple = found.apart <= _EQUAL and found.ratio > 1 + _EQUAL and step.repeats == 1
+    of_scaler = step.scale is not None and abs(found.ratio - step.scale) <= _EQUAL * step.scale
+    return multiple and not of_scaler and abs(told - 1) <= _EQUAL
 
 
 def _given(trace: Trace, step: Step, names: Collection[str] | None = None) -> Vector:
@@ -144,7 +178,7 @@ def _gradient_wrong(
     return (
         "the gradient given to the optimizer points elsewhere than that of the loss"
         f" ({found.apart:.0%} of it is something else): look at what changes gradients between"
-        " backward and step"
+        " backward and step, and at parts that backward computes anew with other dropout masks"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from codex_audit.proofs.trainer import resuming
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _KEEP = 2
 _LONG, _SHORT = (2, 5, 8, 9, 10), (1, 2)  # names that are compared as texts put 10 before 9
+_CHOOSES = "protocol"  # only there the subject itself chooses what to resume from
 _FURTHER = 2  # steps between saves of the run that goes on
 
 
@@ -29,6 +32,8 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     kept = _run(trial, saves, _keeping(trial, _KEEP))
     onward = _onward(trial, kept)
     asked = resuming.runs(trial) | {"kept": kept, "onward": onward, "last": _resumed(trial, onward)}
+    if trial.subject.adapter == _CHOOSES:
+        asked["copied"] = msgspec.structs.replace(_resumed(trial, kept), copied=True)
     if "keep" in trial.subject.knobs:
         one = _run(trial, saves, _keeping(trial, 1))
         asked["elsewhere"] = _elsewhere(trial, one)
@@ -116,6 +121,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     measured: Measured = {"saves": len(saves)}
     problem = (
         _newest(trial, results["onward"], saves, begun)
+        or _copied(results, saves, states)
         or _others(results)
         or _count(trial, results, saves, states, measured)
         or _going_on(results, states, saves, measured)
@@ -154,6 +160,21 @@ def _newest(trial: Trial, onward: Result, saves: tuple[int, ...], begun: int | N
     return ""
 
 
+def _copied(
+    results: Mapping[str, Result], saves: tuple[int, ...], states: Mapping[int, State]
+) -> str:
+    """Whether a copy of the directory is resumed from the same checkpoint, whatever its times."""
+    copied = results.get("copied")
+    begun = _begun_at(copied, states) if copied is not None and copied.completed else None
+    if begun in {saves[-1], None}:
+        return ""
+    return (
+        f"of a copy in which the files' times are in another order a run resumes from step {begun},"
+        f" not from the last, {saves[-1]}: the newest is sought by the time at which it was"
+        " changed, which a copy, an archive or a touch does not keep; seek it by the step's number"
+    )
+
+
 def _count(
     trial: Trial,
     results: Mapping[str, Result],
@@ -163,7 +184,8 @@ def _count(
 ) -> str:
     """Whether as many are kept as were asked for, where the files can be read."""
     found = [step for step in saves if _holds(results["onward"], states[step])]
-    if "keep" not in trial.subject.knobs or saves[-1] not in found:
+    same = len({tuple(sorted(_weights(states[step]).items())) for step in saves}) < len(saves)
+    if "keep" not in trial.subject.knobs or saves[-1] not in found or same:
         return ""
     measured["kept"] = len(found)
     no_best = {"keep_best", "evaluate_every"} & trial.subject.knobs
@@ -347,6 +369,7 @@ PROOF = TrainerProof(
     catches=(
         "transformers 4.31.0 with `save_total_limit=1` and `./out/` deletes every checkpoint",
         "names sorted as texts: step 9 after step 10",
+        "the newest sought by the time of its file, which a copy does not keep",
         "pruning before the new checkpoint is whole",
         "a best one that is forgotten on resume",
         "Lightning 2.0.9 deletes the checkpoint that it resumed from, in another run's directory",
@@ -354,6 +377,6 @@ PROOF = TrainerProof(
     remedy="prune after the new one is whole, by number, and never the last, nor the best",
     runs=runs,
     judge=judge,
-    spared=frozenset({"elsewhere", "after best", "best left"}),
+    spared=frozenset({"copied", "elsewhere", "after best", "best left"}),
     order=22,
 )
