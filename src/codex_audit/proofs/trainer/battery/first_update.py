@@ -45,13 +45,13 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         return Skip(f"the gradient could not be taken apart from the trainer{why}")
     free = "clip_norm" in trial.subject.knobs
     ratio, free = 1.0, free and not _divided_by_counts(trace, steps)
-    told = _told(result)
+    told, scaled = _told(result), _loss_wrong(steps)
     for place, step in enumerate(steps):
         found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
         ratio = found.ratio if found else ratio
         if found and step.repeats == 1 and _as_told(found, told.get(step.number)):
             continue  # the loss is scaled before the backward pass, and its gradient scaled back
-        wrong = _loss_wrong(step) or _gradients_wrong(trace, steps[: place + 1], free=free)
+        wrong = scaled or _gradients_wrong(trace, steps[: place + 1], free=free)
         if wrong and found and _may_be_meant(found, step, told.get(step.number, 1.0)):
             return Skip(
                 f"not judged: step {step.number}: {wrong}; or they are scaled back on purpose,"
@@ -119,22 +119,33 @@ def _only(tensors: Tensors, names: Collection[str] | None) -> Tensors:
     return {name: bits for name, bits in tensors.items() if name in names}
 
 
-def _loss_wrong(step: Step) -> str:
-    """Where the model itself returns its mean loss: whether a whole multiple is differentiated."""
-    if len(step.micros) != 1:
-        return ""
-    micro = step.micros[0]
-    if not micro.own_loss or not math.isfinite(micro.own_loss):
-        return ""
-    ratio = micro.loss / (step.scale or 1.0) / micro.own_loss
-    times = whole(ratio, _MOST, _EQUAL)
-    part = whole(1 / ratio, _MOST, _EQUAL) if ratio > 0 else None
-    if times is None and part is None:
+def _loss_wrong(steps: list[Step]) -> str:
+    """Where the model itself returns its mean loss: whether a whole multiple is differentiated.
+
+    The same at every step: what a model returns may have nothing to do with what is trained on,
+    as where a preference is learnt (DPO), and be some multiple of it once by chance.
+    """
+    ratios = [
+        step.micros[0].loss / (step.scale or 1.0) / step.micros[0].own_loss
+        for step in steps
+        if len(step.micros) == 1
+        and step.micros[0].own_loss
+        and math.isfinite(step.micros[0].own_loss)
+    ]
+    multiples = {_whole_multiple(ratio) for ratio in ratios}
+    if len(multiples) != 1 or None in multiples:
         return ""
     return (
-        f"the gradient of {ratio:.4g} times the loss that the model returns is taken, with one"
+        f"the gradient of {ratios[0]:.4g} times the loss that the model returns is taken, with one"
         " micro-batch a step: look at what scales the loss before backward"
     )
+
+
+def _whole_multiple(ratio: float) -> tuple[int | None, int | None] | None:
+    """Whether it is a whole number, or a whole part, other than one."""
+    times = whole(ratio, _MOST, _EQUAL)
+    part = whole(1 / ratio, _MOST, _EQUAL) if ratio > 0 else None
+    return None if times is None and part is None else (times, part)
 
 
 def _gradients_wrong(trace: Trace, steps: list[Step], *, free: bool) -> str:
