@@ -56,5 +56,12 @@ def test_no_proof_fails_on_a_good_subject(where: Children, entry: Entry) -> None
     assert sum(check.verdict is Verdict.PASS for check in tried.checks) >= len(proofs) // 3
 
 
+def test_a_newest_that_is_sought_by_time_is_told(where: Children) -> None:
+    entry = next(each for each in good_subjects() if each.name == "SeeksNewestByTime")
+    (check,) = try_entry(where, entry, ["retention"]).checks
+    assert check.verdict is Verdict.PASS
+    assert "of a copy with other times of its files step 9 would" in check.summary
+
+
 def test_every_proof_has_a_mutant() -> None:
     assert set(all_proofs()) - {entry.caught_by for entry in mutants()} == set()

@@ -51,8 +51,8 @@ class DropsWhatIsOver(Plain):
 class SeeksNewestByTime(Plain):
     """The newest checkpoint is the file that was changed last."""
 
-    CAUGHT_BY, NAMES = "retention", ("copy", "time")
-    SOURCE = "made up; max(paths, key=os.path.getmtime)"
+    GOOD = "the newest checkpoint is sought by its file's time"
+    ALSO = ("retention",)
 
     def checkpoints(self, directory):
         return sorted(directory.glob("step-*.pt"), key=lambda path: path.stat().st_mtime)

@@ -121,7 +121,6 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     measured: Measured = {"saves": len(saves)}
     problem = (
         _newest(trial, results["onward"], saves, begun)
-        or _copied(results, saves, states)
         or _others(results)
         or _count(trial, results, saves, states, measured)
         or _going_on(results, states, saves, measured)
@@ -131,6 +130,7 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     if problem:
         return Seen(good=False, summary=problem, measured=measured, method="save")
     told = f"after {len(saves)} saves into one place the last one is there and loads"
+    told += _copied(results, saves, states)
     if "keep" not in trial.subject.knobs:
         return Skip(f"{told}; the subject has no setting `keep` that could be held to its promise")
     counted = (
@@ -163,15 +163,17 @@ def _newest(trial: Trial, onward: Result, saves: tuple[int, ...], begun: int | N
 def _copied(
     results: Mapping[str, Result], saves: tuple[int, ...], states: Mapping[int, State]
 ) -> str:
-    """Whether a copy of the directory is resumed from the same checkpoint, whatever its times."""
+    """Whether a copy of the directory is resumed from the same checkpoint, whatever its times.
+
+    That is told and fails nothing: where the run goes on in its own directory, times do tell.
+    """
     copied = results.get("copied")
     begun = _begun_at(copied, states) if copied is not None and copied.completed else None
     if begun in {saves[-1], None}:
         return ""
     return (
-        f"of a copy in which the files' times are in another order a run resumes from step {begun},"
-        f" not from the last, {saves[-1]}: the newest is sought by the time at which it was"
-        " changed, which a copy, an archive or a touch does not keep; seek it by the step's number"
+        f" (but of a copy with other times of its files step {begun} would: the newest is sought by"
+        " them, and not by the step's number)"
     )
 
 
@@ -369,7 +371,6 @@ PROOF = TrainerProof(
     catches=(
         "transformers 4.31.0 with `save_total_limit=1` and `./out/` deletes every checkpoint",
         "names sorted as texts: step 9 after step 10",
-        "the newest sought by the time of its file, which a copy does not keep",
         "pruning before the new checkpoint is whole",
         "a best one that is forgotten on resume",
         "Lightning 2.0.9 deletes the checkpoint that it resumed from, in another run's directory",
