@@ -114,11 +114,12 @@ def shell_facts(text: str) -> list[Fact]:
     return facts + list(shell_lines(text, 1))
 
 
-def makefile_facts(text: str) -> list[Fact]:
+def makefile_facts(text: str, *, just: bool) -> list[Fact]:
     """Recipe lines of a Makefile or justfile, and its targets as `config` names."""
     facts: list[Fact] = []
+    indent = ("\t", " ") if just else ("\t", "    ")  # just takes any
     for number, line in enumerate(_lines(text), 1):
-        if line.startswith(("\t", "    ")) and line.strip():
+        if line.startswith(indent) and line.strip():
             facts += shell_lines(line, number)
         elif target := re.match(r"@?([A-Za-z][\w.-]*+)[^:=#]*+:(?!=)", line):
             facts.append(Fact("config", f"target.{target.group(1)}", number, collapse(line)))

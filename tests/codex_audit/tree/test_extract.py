@@ -128,6 +128,9 @@ def test_scripts_makefiles_and_scheduler_directives_are_commands() -> None:
     assert [f.name for f in facts("Makefile", "test:\n\tpytest\nX := 1\n", "config")] == [
         "target.test"
     ]
+    assert [
+        (f.name, f.line) for f in facts("Justfile", "@test *options: init\n  pytest -q\n", "shell")
+    ] == [("pytest", 2)]
 
 
 def test_notebook_cells_are_code_and_prose_at_their_lines() -> None:
