@@ -24,7 +24,7 @@ _CONVERTS = re.compile(
 )
 # Where a reader who asks about a run begins, and where last.
 _STARTS_A_RUN = re.compile(
-    r"(?i)(^|/)(train|trainer|main|run_train|pretrain|finetune)\.(py|sh|ya?ml)$"
+    r"(?i)(^|/)(train|trainer|main|run_train|pretrain|fine[-_]?tune)\.(py|sh|ya?ml)$"
 )
 _USES_A_MODEL = re.compile(
     r"(?i)(^|/)([\w-]+[_-])?(evals?|evaluate|evaluation|evaluators?|infer|inference|generate|generation"

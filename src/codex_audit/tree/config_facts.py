@@ -68,6 +68,8 @@ def _node_facts(
         raise ValueError("its aliases stand for more values than are read")
     if depth > _YAML_DEPTH:  # a node can contain itself
         return
+    if node.target:
+        yield Fact("config", ".".join((*path, "_target_")), node.line, node.target)
     if node.kind == "mapping":
         pairs = iter(node.children)
         for key, value in zip(pairs, pairs, strict=True):

@@ -7,6 +7,7 @@ import re
 from codex_audit.tree.facts import Fact, collapse
 from codex_audit.tree.reading import text_lines
 
+_HERE = re.compile(r"<<-?[\"']?([A-Za-z_]\w*)[\"']?")
 _TAG = re.compile(r":([^:/@]+)$")
 
 
@@ -61,8 +62,14 @@ def _pin(image: str) -> str:
 def _instructions(text: str) -> list[tuple[int, str, str]]:
     found: list[tuple[int, str, str]] = []
     pending, start = "", 0
-    for number, raw in enumerate(text_lines(text), 1):
-        line = raw.strip()
+    here: list[str] = []
+    lines = [raw.strip() for raw in text_lines(text)]
+    words = frozenset(lines)
+    for number, line in enumerate(lines, 1):
+        if here:  # a document that a command is given is no instruction
+            if line == here[0]:
+                here.pop(0)
+            continue
         if line.startswith("#") or (not line and not pending):
             continue
         if not pending:
@@ -72,6 +79,8 @@ def _instructions(text: str) -> list[tuple[int, str, str]]:
             continue
         name, _, value = (pending + line).strip().partition(" ")
         pending = ""
+        if name.lower() in {"run", "copy", "add"}:
+            here = [word for word in _HERE.findall(value) if word in words]
         if name.isalpha():
             found.append((start, name.lower(), value.strip()))
     return found

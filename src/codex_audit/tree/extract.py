@@ -89,7 +89,7 @@ def _text_facts(name: str, suffix: str, source: bytes) -> tuple[list[Fact], Prob
     if suffix == ".rst":
         return rst_facts(text), None
     if name.lower() in _MAKE or suffix == ".mk":
-        return makefile_facts(text), None
+        return makefile_facts(text, just="just" in name.lower()), None
     if suffix in {".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".sub", ".env"} or source[
         :64
     ].startswith((b"#!/bin/bash", b"#!/bin/sh", b"#!/usr/bin/env bash", b"#!/usr/bin/env sh")):

@@ -23,10 +23,19 @@ def _lines(text: str) -> list[str]:
 
 
 def markdown_facts(text: str, first: int = 1) -> list[Fact]:
-    """Headings, lines of fenced code, links and prose; `first` is the number of the first line."""
+    """Headings, lines of fenced code, links and prose; `first` is the number of the first line.
+
+    What a comment of HTML hides from the reader is left out.
+    """
     facts: list[Fact] = []
     fence, language = "", ""
-    for number, line in enumerate(_lines(text), first):
+    hidden = False
+    lines = _lines(text)
+    closed = max((index for index, line in enumerate(lines) if "-->" in line), default=-1)
+    for index, written in enumerate(lines):
+        number, line = first + index, written
+        if not fence and (hidden or "<!--" in line):
+            line, hidden = _shown(line, hidden=hidden, closes=index < closed)
         opened = _FENCE.match(line)
         if opened and not fence:
             fence, language = opened.group(1), opened.group(2).lower()
@@ -43,6 +52,22 @@ def markdown_facts(text: str, first: int = 1) -> list[Fact]:
             facts.append(Fact("prose", "", number, collapse(line)))
             facts += [Fact("link", target, number, title) for title, target in _LINK.findall(line)]
     return facts
+
+
+def _shown(line: str, *, hidden: bool, closes: bool) -> tuple[str, bool]:
+    """The line without its comments, and whether one goes on; `closes`: one ends further down."""
+    shown = ""
+    while True:
+        if hidden:
+            _, ended, line = line.partition("-->")
+            if not ended:
+                return shown, True
+            hidden = False
+        before, begun, rest = line.partition("<!--")
+        shown += before
+        if not begun or not (closes or "-->" in rest):
+            return shown + begun + rest, False
+        line, hidden = rest, True
 
 
 def rst_facts(text: str) -> list[Fact]:
@@ -89,11 +114,12 @@ def shell_facts(text: str) -> list[Fact]:
     return facts + list(shell_lines(text, 1))
 
 
-def makefile_facts(text: str) -> list[Fact]:
+def makefile_facts(text: str, *, just: bool) -> list[Fact]:
     """Recipe lines of a Makefile or justfile, and its targets as `config` names."""
     facts: list[Fact] = []
+    indent = ("\t", " ") if just else ("\t", "    ")  # just takes any
     for number, line in enumerate(_lines(text), 1):
-        if line.startswith(("\t", "    ")) and line.strip():
+        if line.startswith(indent) and line.strip():
             facts += shell_lines(line, number)
         elif target := re.match(r"@?([A-Za-z][\w.-]*+)[^:=#]*+:(?!=)", line):
             facts.append(Fact("config", f"target.{target.group(1)}", number, collapse(line)))

@@ -6,27 +6,33 @@ one after the other, however deep they are nested.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEPTH_LIMIT = 200
+_MADE = re.compile(r"!(?:new|name|apply):([A-Za-z_][\w.]*)$")
 
 
 class Node:
     """A scalar with its text and style, or a container with its nodes (keys and values in turn).
 
-    An alias is the very node that it refers to, so that nodes can contain themselves.
+    An alias is the very node that it refers to, so that nodes can contain themselves. `target` is
+    what HyperPyYAML makes of it: the class or function that its tag names.
     """
 
-    __slots__ = ("children", "kind", "line", "style", "text")
+    __slots__ = ("children", "kind", "line", "style", "target", "text")
 
-    def __init__(self, kind: str, line: int, text: str = "", style: str | None = None) -> None:
+    def __init__(
+        self, kind: str, line: int, text: str = "", style: str | None = None, target: str = ""
+    ) -> None:
         self.kind = kind
         self.line = line
         self.text = text
         self.style = style
+        self.target = target
         self.children: list[Node] = []
 
 
@@ -66,9 +72,11 @@ def documents(source: bytes) -> Iterator[Node]:
 def _node(event: Any) -> Node:
     line = event.start_mark.line + 1
     kind = type(event).__name__
+    made = _MADE.match(event.tag) if event.tag else None
+    target = made.group(1) if made else ""
     if kind == "ScalarEvent":
-        return Node("scalar", line, event.value, event.style)
-    return Node("mapping" if kind == "MappingStartEvent" else "sequence", line)
+        return Node("scalar", line, event.value, event.style, target)
+    return Node("mapping" if kind == "MappingStartEvent" else "sequence", line, target=target)
 
 
 def _referred(event: Any, anchors: dict[str, Node]) -> Node:

@@ -127,3 +127,16 @@ def test_jsonnet_is_read_where_it_is_json_with_comments() -> None:
     assert [(fact.name, fact.line) for fact in facts if not fact.tags] == [("a.b", 3)]
     assert problem is None
     assert jsonnet_facts(b'local a = 1;\n{"b": a}\n') == ([], None)
+
+
+def test_what_a_tag_of_yaml_makes_is_its_target() -> None:
+    facts, problem = yaml_facts(
+        b"__set_seed: !apply:package.seed_all [1]\nlog: !new:package.Log\n  file: a.txt\n"
+        b"opt: !name:torch.optim.Adam\nfolder: !ref <root>/a\nother: !custom:a.b 1\n"
+    )
+    assert problem is None
+    assert [item for item in scalars(facts) if item[0].endswith("_target_")] == [
+        ("__set_seed._target_", "package.seed_all", 1),
+        ("log._target_", "package.Log", 2),
+        ("opt._target_", "torch.optim.Adam", 4),
+    ]

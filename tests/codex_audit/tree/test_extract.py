@@ -56,6 +56,16 @@ def test_a_base_image_is_pinned_by_a_digest_or_a_tag_that_names_a_version(
     assert ("pinned" in fact.tags) is pinned
 
 
+def test_a_document_given_to_a_command_is_no_instruction() -> None:
+    text = "FROM a:1\nRUN python - <<'PY'\nfrom b import c\nuser = 1\nPY\nRUN x <<NEVER\nUSER me\n"
+    assert [(fact.name, fact.line) for fact in facts("Dockerfile", text, "docker")] == [
+        ("from", 1),
+        ("run", 2),
+        ("run", 6),
+        ("user", 7),
+    ]
+
+
 def test_apptainer_definitions_are_containers() -> None:
     found = facts(
         "train.def", "Bootstrap: docker\nFrom: ubuntu:22.04\n%post\n  apt-get update\n", "docker"
@@ -74,6 +84,20 @@ def test_markdown_headings_code_links_and_prose() -> None:
         ("bash", "pip install x"),
     ]
     assert [f.name for f in facts("README.md", text, "link")] == ["docs/a.md"]
+
+
+def test_what_a_comment_hides_in_markdown_is_left_out() -> None:
+    text = "a <!-- b --> c\n<!-- d\n# e\n```\nf\n```\n--> g\n```html\n<!-- h\n```\ni <!-- j\n"
+    assert [
+        (fact.kind, fact.value, fact.line)
+        for fact in read("a.md", text).facts
+        if fact.kind != "file"
+    ] == [
+        ("prose", "a c", 1),
+        ("prose", "g", 7),
+        ("code", "<!-- h", 9),
+        ("prose", "i <!-- j", 11),
+    ]
 
 
 def test_backticks_inside_a_line_open_no_fence() -> None:
@@ -104,6 +128,9 @@ def test_scripts_makefiles_and_scheduler_directives_are_commands() -> None:
     assert [f.name for f in facts("Makefile", "test:\n\tpytest\nX := 1\n", "config")] == [
         "target.test"
     ]
+    assert [
+        (f.name, f.line) for f in facts("Justfile", "@test *options: init\n  pytest -q\n", "shell")
+    ] == [("pytest", 2)]
 
 
 def test_notebook_cells_are_code_and_prose_at_their_lines() -> None:
