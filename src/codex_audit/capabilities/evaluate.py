@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.capabilities.catalog import deep
 from codex_audit.capabilities.frameworks import Frameworks
 from codex_audit.capabilities.grading import grade
 from codex_audit.capabilities.kind import declaration, declare, infer, named_subjects, shown
@@ -79,6 +80,7 @@ class _Evaluation:
         self._frameworks = Frameworks(catalog.frameworks, self._matcher, files)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
+        self._topics: dict[str, Mapping[str, int]] = {}
         self._present = frozenset(present)
         self._subjects: dict[str, bool] = dict.fromkeys(present, True)
         self._errors: list[CapturedError] = []
@@ -209,7 +211,9 @@ class _Evaluation:
             hits = self._matcher.first(rule.shown)
             return self._criterion(name, rule, Answer.MET, hits), hits
         hits = self._matcher.first(
-            rule.met, entrances_first=self._catalog.capabilities[capability_id].entrances_first
+            rule.met,
+            entrances_first=self._catalog.capabilities[capability_id].entrances_first,
+            topic=self._topic(capability_id),
         )
         provided = self._frameworks.provides(key)
         if hits or provided.hits:
@@ -225,6 +229,14 @@ class _Evaluation:
         return self._unmet(
             name, rule, [*near, *shortfall.hits], shortfall=shortfall.reason, miss=miss
         ), []
+
+    def _topic(self, capability_id: str) -> Mapping[str, int]:
+        """File -> how much of what the capability asks for is found in it."""
+        if capability_id not in self._topics:
+            criteria = self._catalog.capabilities[capability_id].criteria.values()
+            asked = deep(signal for rule in criteria for signal in rule.met)
+            self._topics[capability_id] = self._findings.counts(asked)
+        return self._topics[capability_id]
 
     def _unmet(
         self,

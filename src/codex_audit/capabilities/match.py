@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,12 +11,13 @@ import msgspec
 from codex_audit.tree.roles import RANK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from codex_audit.capabilities.model import Signal
     from codex_audit.capabilities.probes import Probes
     from codex_audit.tree.facts import Found
 
+_COMPOSED = frozenset({"all", "any", "none", "criterion"})
 _DOCUMENTS = (".md", ".mdx", ".rst", ".qmd")
 _SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-])")
 # What turns weights into another format saves and loads, but nothing that a reader asked about.
@@ -65,6 +67,11 @@ class Findings:
         """
         return self._ranks[path]
 
+    def counts(self, signals: Iterable[Signal]) -> Mapping[str, int]:
+        """File -> how many of the signals that ask for facts hold in it."""
+        numbers = {self._probes.number(each) for each in signals if each.kind not in _COMPOSED}
+        return Counter(file.path for number in numbers for file, _ in self._places.get(number, ()))
+
     def hits(self, signal: Signal) -> list[Hit]:
         """Where a signal that asks for facts holds, in the files' order.
 
@@ -91,20 +98,29 @@ class Matcher:
         self._criterion_met = criterion_met
         self._seen: dict[int, tuple[Signal, list[Hit]]] = {}
 
-    def first(self, signals: Iterable[Signal], *, entrances_first: bool = False) -> list[Hit]:
+    def first(
+        self,
+        signals: Iterable[Signal],
+        *,
+        entrances_first: bool = False,
+        topic: Mapping[str, int] | None = None,
+    ) -> list[Hit]:
         """The places of all signals, best first.
 
         Core code before scripts before the rest, what is current before what calls itself old
-        or converts, then in the signals' order, the files first in which most is found. With
-        `entrances_first`, files that start a run come before others of the same signal, and those
-        that only use a trained model after them.
+        or converts, then in the signals' order, the files first in which most is found: of what
+        `topic` counts in each, then of all. With `entrances_first`, files that start a run come
+        before others of the same signal, and those that only use a trained model after them.
         """
+        counted = topic or {}
         ranked = []
         for order, signal in enumerate(signals):
             for hit in self.hits(signal):
                 role, aside, found, depth = self._findings.rank(hit.path)
                 near = _distance(hit.path) if entrances_first else 0
-                ranked.append((role, aside, order, near, found, depth, hit.path, hit.line, hit))
+                own = -(counted.get(hit.path, 0) + 1).bit_length()
+                place = (own, found, depth, hit.path, hit.line)
+                ranked.append((role, aside, order, near, *place, hit))
         ranked.sort(key=lambda item: item[:-1])
         return list(dict.fromkeys(item[-1] for item in ranked))
 

@@ -17,16 +17,26 @@ OPTIMIZER = {"key": "optimizer"}
 
 
 def find(
-    files: dict[str, str], *signals: dict[str, Any], entrances_first: bool = False
+    files: dict[str, str],
+    *signals: dict[str, Any],
+    entrances_first: bool = False,
+    topic: int | None = None,
 ) -> list[tuple[str, int]]:
+    """Where the signals hold; the first `topic` of them are the capability's own."""
     asked = msgspec.convert(signals, tuple[Signal, ...])
     probes = Probes(deep(asked))
     found = []
     for path, text in files.items():
         here = probes.of(role_of(path))
         found.append(here.find(extract(path, role_of(path), text.encode(), here)))
-    matcher = Matcher(Findings(probes, found), lambda _criterion: None)
-    return [(hit.path, hit.line) for hit in matcher.first(asked, entrances_first=entrances_first)]
+    findings = Findings(probes, found)
+    matcher = Matcher(findings, lambda _criterion: None)
+    hits = matcher.first(
+        asked[:topic],
+        entrances_first=entrances_first,
+        topic=None if topic is None else findings.counts(deep(asked[:topic])),
+    )
+    return [(hit.path, hit.line) for hit in hits]
 
 
 SAVER = "import torch\ndef save(o):\n    torch.save({'optimizer': o}, 'x')\n"
@@ -64,6 +74,17 @@ def test_files_come_first_in_which_much_is_found_and_those_near_the_root() -> No
     more = [{"call": "b.first"}, {"call": "b.second"}, {"key": "optimizer"}]
     found = [path for path, line in find(files, SAVE, *more) if line == 3]
     assert found[:4] == ["z/much.py", "train.py", "a/b.py", "a/b/c.py"]
+
+
+def test_of_what_is_found_in_a_file_that_counts_first_which_is_of_the_topic() -> None:
+    files = {
+        "a.py": SAVER + "import b\nb.second()\nb.third()\nb.fourth()\n",
+        "b.py": SAVER + "import b\nb.first()\n",
+    }
+    others = [{"call": f"b.{name}"} for name in ("second", "third", "fourth", "fifth")]
+    asked = [SAVE, {"call": "b.first"}, OPTIMIZER, *others]
+    assert [path for path, _ in find(files, *asked)][:2] == ["a.py", "b.py"]
+    assert [path for path, _ in find(files, *asked, topic=3)][:2] == ["b.py", "a.py"]
 
 
 def test_what_is_asked_of_a_run_is_shown_where_one_starts_and_last_where_a_model_is_used() -> None:
