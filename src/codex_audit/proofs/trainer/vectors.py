@@ -118,6 +118,8 @@ def _rest(one: Vector, other: Vector, ratio: float) -> float:
 
 def whole(ratio: float, most: int, tolerance: float = 0.02) -> int | None:
     """The whole number from 2 to `most` that the ratio is, if it is one."""
+    if not math.isfinite(ratio):
+        return None
     nearest = round(ratio)
     near = _FIRST <= nearest <= most and abs(ratio - nearest) <= tolerance * nearest
     return nearest if near else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf, nan
+
 import pytest
 
 from codex_audit.proofs.trainer.battery.first_update import _loss_wrong
 from codex_audit.proofs.trainer.trace import Micro, State, Step
+from codex_audit.proofs.trainer.vectors import whole
 
 
 def steps(*pairs: tuple[float, float | None]) -> list[Step]:
@@ -40,3 +43,8 @@ def test_multiples(pairs: list[tuple[float, float | None]], told: str) -> None:
     found = _loss_wrong(steps(*pairs))
     assert found.startswith(told)
     assert bool(found) == bool(told)
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(4.0, 4), (1.0, None), (nan, None), (inf, None)])
+def test_whole_numbers(ratio: float, found: int | None) -> None:
+    assert whole(ratio, 64) == found
