@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from mutants.trainer.plain import Plain
+from mutants.trainer.rank_mutants import AveragesByHand
 
 
 class LastBatchTwice(Plain):
@@ -69,10 +70,13 @@ class CountsPadding(Plain):
         return loss / sum(each.numel() for _, each, _ in window)
 
 
-class TwoLosses(Plain):
-    """Two terms, each with a backward pass of its own in each micro-batch."""
+class TwoLosses(AveragesByHand):
+    """Two terms, each with a backward pass of its own in each micro-batch.
 
-    GOOD = "two losses with a backward pass each"
+    Averaged by hand: DistributedDataParallel synchronises the first backward pass alone.
+    """
+
+    GOOD, ALSO = "two losses with a backward pass each", ("ranks",)
 
     def backward(self, loss):
         self.scaler.scale(loss * 0.75).backward(retain_graph=True)
@@ -182,7 +186,7 @@ class SwitchesByEpoch(SwitchesAugmentationOff):
 class Bfloat16(Plain):
     """The weights themselves are in bfloat16."""
 
-    GOOD = "weights and gradients in bfloat16"
+    GOOD, ALSO = "weights and gradients in bfloat16", ("ranks_equal_large_batch",)
 
     def make_model(self):
         return super().make_model().to(torch.bfloat16)

@@ -10,7 +10,7 @@ from codex_audit.proofs.trainer import accumulating
 from codex_audit.proofs.trainer.battery import clipping_holds
 from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Broken, Seen, Skip, TrainerProof
-from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness
+from codex_audit.proofs.trainer.vectors import Likeness, Vector, likeness, reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +130,7 @@ def _against_one(trial: Trial, results: Mapping[str, Result]) -> _Told:
     found = likeness(_given(two.trace, a), _given(one.trace, c))
     if found is None:
         return _Told(why_not="the gradients were not kept or are not finite")
-    exact = "precision" in trial.subject.knobs
+    exact = "precision" in trial.subject.knobs and not reduced(a.gradients)
     apart = max(abs(found.ratio - 1), found.apart)
     if found.equal(_EQUAL if exact else _HALF) or not found.other:
         return _Told(apart=apart)
