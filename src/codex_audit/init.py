@@ -8,12 +8,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-import tomllib
 from enum import StrEnum
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import tomli
 
 from codex_audit.installed import from_this_machine, published
 from codex_audit.projects import Audited
@@ -148,7 +148,7 @@ def _gates(
 
 def _pyproject(root: Path) -> dict[str, Any]:
     path = root / SETTINGS
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return tomli.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _table(data: dict[str, Any], *names: str) -> dict[str, Any]:

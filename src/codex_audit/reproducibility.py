@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import msgspec
+import tomli
 
 from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.capabilities.model import Signal
@@ -36,7 +36,7 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def _rules() -> _Rules:
     text = files("codex_audit").joinpath("reproducibility.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), _Rules)
+    return msgspec.convert(tomli.loads(text), _Rules)
 
 
 def checklist_signals() -> Iterator[Signal]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import tomli
 
 from codex_audit.tree.reading import read_regular
 
@@ -225,7 +225,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}); make it UTF-8 TOML") from error
     try:
-        return tomllib.loads(text)
+        return tomli.loads(text)
     except ValueError as error:  # also an integer of more digits than Python reads
         raise SettingsError(f"{path}: not valid TOML ({error}); mend that line") from error
     except RecursionError as error:

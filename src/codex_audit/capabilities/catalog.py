@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import tomli
 
 from codex_audit import __version__
 from codex_audit.capabilities.accuracy import experimental, load_accuracy
@@ -144,8 +144,8 @@ def deep(signals: Iterable[Signal]) -> Iterator[Signal]:
 
 def _read(name: str, text: str, kind: type[Any]) -> Any:
     try:
-        return msgspec.convert(tomllib.loads(text), kind)
-    except tomllib.TOMLDecodeError as error:
+        return msgspec.convert(tomli.loads(text), kind)
+    except tomli.TOMLDecodeError as error:
         raise CatalogError(f"{name}: not valid TOML ({error}); mend that line") from error
     except msgspec.ValidationError as error:
         raise CatalogError(f"{name}: {error}; correct that key") from error

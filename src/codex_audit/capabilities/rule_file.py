@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import tomli
 
 from codex_audit.capabilities.catalog import CatalogError, globs
 from codex_audit.capabilities.model import COMBINATORS, FACT_KINDS, CriterionRule, Signal
@@ -83,7 +83,7 @@ def read_rule_file(source: str, text: str) -> RuleFile:
 
 def _read(source: str, text: str) -> RuleFile:
     try:
-        data = tomllib.loads(text)
+        data = tomli.loads(text)
     except ValueError as error:  # also an integer of more digits than Python reads
         raise CatalogError(f"{source}: not valid TOML ({error}); mend that line") from error
     head: _Head = _convert(source, "", data, _Head)

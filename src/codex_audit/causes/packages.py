@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from importlib.metadata import (
     PackageNotFoundError,
     distribution,
@@ -12,6 +11,8 @@ from importlib.metadata import (
     version,
 )
 from typing import TYPE_CHECKING, Any
+
+import tomli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,8 @@ def installed(module: str) -> str | None:
 def project_table(root: Path) -> dict[str, Any]:
     """`pyproject.toml` of `root`, or nothing when it has none that can be read."""
     try:
-        return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return tomli.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError):
         return {}  # the cause sought is another one; settings report this one themselves
 
 

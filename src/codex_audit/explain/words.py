@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.resources import files
 
 import msgspec
+import tomli
 
 from codex_audit.proofs.proof import Proof, battery
 
@@ -31,7 +31,7 @@ class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_words() -> dict[str, dict[str, Word]]:
     """Kind of word -> word -> what it means. A proof is a check, and says itself what it is."""
     text = files("codex_audit.explain").joinpath("words.toml").read_text(encoding="utf-8")
-    words = msgspec.convert(tomllib.loads(text), dict[str, dict[str, Word]])
+    words = msgspec.convert(tomli.loads(text), dict[str, dict[str, Word]])
     for package, gates in _BATTERIES.items():
         for proof in battery(package, Proof).values():
             words["check"][proof.id] = Word(

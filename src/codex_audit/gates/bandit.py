@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import tomli
 
 from codex_audit.failure import Failure
 from codex_audit.gates.found import finding, most_frequent, plural, relative
@@ -78,7 +78,7 @@ def profile(root: Path) -> list[str]:
         return ["-c", "bandit.yaml"]
     pyproject = root / "pyproject.toml"
     if pyproject.is_file():
-        data = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+        data = tomli.loads(pyproject.read_text(encoding="utf-8"))
         if "bandit" in data.get("tool", {}):
             return ["-c", "pyproject.toml"]
     return []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import configparser
-import tomllib
 from typing import TYPE_CHECKING
 
 import msgspec
+import tomli
 
 from codex_audit.gates.base import Context, Gate, Report
 from codex_audit.gates.found import finding, most_frequent, plural
@@ -87,7 +87,7 @@ def _configured(root: Path) -> bool:
             return _ini_names_targets(root / name)
     pyproject = root / "pyproject.toml"
     if pyproject.is_file():
-        table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("mypy")
+        table = tomli.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("mypy")
         if table is not None:
             return any(key in table for key in _TARGET_KEYS)
     return (root / "setup.cfg").is_file() and _ini_names_targets(root / "setup.cfg")

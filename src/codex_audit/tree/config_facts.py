@@ -5,9 +5,10 @@ from __future__ import annotations
 import configparser
 import json
 import re
-import tomllib
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
+
+import tomli
 
 from codex_audit.tree.facts import Fact, Problem, collapse
 from codex_audit.tree.reading import text_lines
@@ -91,7 +92,7 @@ def toml_facts(source: bytes) -> tuple[list[Fact], Problem | None]:
     """Facts of a TOML file."""
     try:
         text = source.decode()
-        data = tomllib.loads(text)
+        data = tomli.loads(text)
         return list(_value_facts(data, (), _toml_lines(text), 1)), None
     except (ValueError, RecursionError) as error:
         return [], Problem(1, f"TOML: {error}")
