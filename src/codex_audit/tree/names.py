@@ -15,6 +15,14 @@ def module_name(path: str) -> str:
     return ".".join(parts)
 
 
+def plain(name: str) -> str:
+    """A name without TensorFlow's module of one API: `tensorflow.compat.v1.gfile` is its `gfile`."""
+    head, _, tail = name.partition(".compat.")
+    if head != "tensorflow" or tail[:2] not in {"v1", "v2"}:
+        return name
+    return f"tensorflow{tail[2:]}" if tail[2:3] in {"", "."} else name
+
+
 class Scope:
     """Names known at one place: import aliases, and instances, marked as `Class()`."""
 
@@ -88,4 +96,4 @@ def _resolved(known: str, attributes: list[str], written: str) -> str:
     """A known name with attributes; `Class()` marks an instance, which is no name by itself."""
     if not attributes:
         return written if known.endswith("()") else known
-    return ".".join([known.removesuffix("()"), *attributes])
+    return plain(".".join([known.removesuffix("()"), *attributes]))

@@ -13,7 +13,7 @@ from codex_audit.tree.facts import (
     Noted,
     Problem,
 )
-from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name
+from codex_audit.tree.names import Scope, annotated_class, dotted, made_by, module_name, plain
 from codex_audit.tree.outline import Outliner
 from codex_audit.tree.python_expressions import Expressions, constant
 from codex_audit.tree.python_source import parse, unfinished
@@ -154,17 +154,18 @@ class _Walker(Expressions):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 bound = alias.asname or alias.name.split(".")[0]
-                self._scope.known[bound] = alias.name if alias.asname else bound
-                self._outliner.imported(alias.name, bound)
-                if self._wants("import", alias.name):
-                    self._add("import", alias.name, node, tags=(tag,))
+                name = plain(alias.name)
+                self._scope.known[bound] = name if alias.asname else bound
+                self._outliner.imported(name, bound)
+                if self._wants("import", name):
+                    self._add("import", name, node, tags=(tag,))
             return
         module = node.module or ""
         if node.level:
             base = self._package[: len(self._package) - node.level + 1]
             module = ".".join([*base, *([module] if module else [])])
         for alias in node.names:
-            name = f"{module}.{alias.name}" if module else alias.name
+            name = plain(f"{module}.{alias.name}" if module else alias.name)
             self._scope.known[alias.asname or alias.name] = name
             self._outliner.imported(name, alias.asname or alias.name)
             if self._wants("import", name):

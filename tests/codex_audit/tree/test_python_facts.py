@@ -27,6 +27,33 @@ def one(found: FileFacts, kind: str, name: str) -> Fact:
     return fact
 
 
+def test_versions_of_tensorflows_api_are_one() -> None:
+    found = read(
+        """
+        import tensorflow as tf
+        import tensorflow.compat.v1 as tf1
+        from tensorflow.compat import v2
+        from tensorflow.compat.v1.train import Saver
+        tf.compat.v1.disable_eager_execution()
+        tf1.app.run()
+        v2.summary.scalar("loss", 1.0)
+        Saver()
+        """
+    )
+    assert names(found, "import") == [
+        "tensorflow",
+        "tensorflow",
+        "tensorflow",
+        "tensorflow.train.Saver",
+    ]
+    assert names(found, "call") == [
+        "tensorflow.disable_eager_execution",
+        "tensorflow.app.run",
+        "tensorflow.summary.scalar",
+        "tensorflow.train.Saver",
+    ]
+
+
 def test_calls_are_named_through_aliases() -> None:
     found = read(
         """
