@@ -16,7 +16,7 @@ def module_name(path: str) -> str:
 
 
 def plain(name: str) -> str:
-    """A name without TensorFlow's module of one API: `tensorflow.compat.v1.gfile` is its `gfile`."""
+    """A name without a version of TensorFlow's API: `tensorflow.compat.v1.Graph` is its `Graph`."""
     head, _, tail = name.partition(".compat.")
     if head != "tensorflow" or tail[:2] not in {"v1", "v2"}:
         return name
