@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self, cast
 
 import msgspec
@@ -73,7 +74,7 @@ class _Nursed:
 class _Nursery:
     """One `codex_audit.proofs.nursery`, and what it told."""
 
-    def __init__(self, root: Path, scratch: Path, number: int) -> None:
+    def __init__(self, root: Path, scratch: Path, temporary: str, number: int) -> None:
         self.ended: dict[str, int] = {}
         self._pids: dict[str, int] = {}
         self._heard = b""
@@ -83,7 +84,7 @@ class _Nursery:
             self.process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
                 [sys.executable, "-P", "-m", "codex_audit.proofs.nursery", str(path)],
                 cwd=root,
-                env=_environment(hash_seed=number),
+                env=_environment(temporary, hash_seed=number),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -143,7 +144,9 @@ class Children:
 
     Each runs `python -P -m MODULE SPEC.json` in the audited repository, in its own process
     group, with one thread, offline, and with a hash seed of its own, so that nothing may
-    depend on the order of a set. `codex_audit.proofs.child.serve` is its other half.
+    depend on the order of a set. What they leave in the directory of temporary files goes on
+    leaving the block: who is killed cannot tidy up. `codex_audit.proofs.child.serve` is its
+    other half.
 
     Args:
         root: the audited repository: working directory and first on the import path.
@@ -165,10 +168,14 @@ class Children:
         self._children: dict[str, _Child] = {}
         self._nurse = nurse
         self._nurseries: list[_Nursery] = []
+        # Not in `scratch`: a path to a socket has room for some hundred characters only.
+        self._temporary = TemporaryDirectory(prefix="codex-audit-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> Self:
         if self._nurse:
-            self._nurseries = [_Nursery(self.root, self.scratch, number) for number in (1, 2)]
+            self._nurseries = [
+                _Nursery(self.root, self.scratch, self.temporary, number) for number in (1, 2)
+            ]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,6 +185,12 @@ class Children:
         finally:
             for nursery in self._nurseries:
                 nursery.close()
+            self._temporary.cleanup()
+
+    @property
+    def temporary(self) -> str:
+        """Where the children have their temporary files."""
+        return self._temporary.name
 
     @property
     def count(self) -> int:
@@ -235,7 +248,8 @@ class Children:
             process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
                 [sys.executable, "-P", "-m", module, str(path)],
                 cwd=self.root,
-                env=_environment(hash_seed=len(self._children) + 1) | dict(environment or {}),
+                env=_environment(self.temporary, hash_seed=len(self._children) + 1)
+                | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -344,9 +358,10 @@ def import_path() -> str:
     return os.pathsep.join(str(Path(entry).resolve()) for entry in given if entry)
 
 
-def _environment(*, hash_seed: int) -> dict[str, str]:
+def _environment(temporary: str, *, hash_seed: int) -> dict[str, str]:
     return {
         **os.environ,
+        "TMPDIR": temporary,
         "PYTHONPATH": import_path(),
         "PYTHONHASHSEED": str(hash_seed),
         "OMP_NUM_THREADS": "1",

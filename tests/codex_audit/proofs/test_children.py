@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from codex_audit.gates.tool import ToolCrashedError, ToolKilledError, ToolTimeoutError
 from codex_audit.proofs.children import ChildError, Children
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 JOB = """
-import os, sys, time
+import os, sys, tempfile, time
 from codex_audit.proofs.child import serve
 
 def job(spec, report):
@@ -25,6 +23,9 @@ def job(spec, report):
         print("last words", flush=True)
         os._exit(7)
     elif spec["do"] == "die":
+        os.kill(os.getpid(), 9)
+    elif spec["do"] == "litter":
+        report({"left": tempfile.mkdtemp()})
         os.kill(os.getpid(), 9)
     else:
         time.sleep(60)
@@ -61,6 +62,19 @@ def test_reports_come_back_from_the_repository_s_own_view(tmp_path: Path, module
     assert reports[0]["path"] == [str(root), str(root / "src")]
     assert reports[0]["argv"] == []
     assert len({report["hash"] for report in reports}) == 3
+
+
+def test_what_a_killed_child_left_in_the_temporary_directory_goes(
+    tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with children(tmp_path) as group:
+        group.start("one", module, {"do": "litter"})
+        left = Path(group.wait("one")["left"])
+        assert left.is_dir()
+        assert left.parent == Path(group.temporary)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_an_exception_comes_back_as_itself(tmp_path: Path, module: str) -> None:

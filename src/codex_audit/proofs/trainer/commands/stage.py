@@ -116,13 +116,18 @@ class Stage:
     def _watched(self, line: Line, directory: Path, asked: Asked, *, glob: str) -> Watched:
         directory.mkdir(exist_ok=True)
         number = len(list(directory.parent.glob(f"{directory.name}-*.log"))) + 1
-        hashing = {"PYTHONHASHSEED": str(asked.number + (1 if asked.source else 0))}
+        environment = {
+            "PYTHONHASHSEED": str(asked.number + (1 if asked.source else 0)),
+            **self._plan.environment,
+        }
+        if environment.get("TMPDIR") == os.environ.get("TMPDIR"):  # the settings name none
+            environment["TMPDIR"] = self._children.temporary
         return Watched(
             program_of(self._plan, line),
             self._words(line, asked, directory),
             directory,
             cwd=self._cwd(directory),
-            environment=hashing | self._plan.environment,
+            environment=environment,
             log=directory.with_name(f"{directory.name}-{number}.log"),
             losses=self._plan.losses,
             checkpoints=glob,
