@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.records import LeftOut
-from codex_audit.tree.copies import copied_folders
+from codex_audit.tree.copies import copied_folders, foreign_projects
 from codex_audit.tree.git import (
     GitRefusedError,
     IndexEntry,
@@ -113,7 +113,10 @@ class Tree:
         self._present = sorted(present, key=lambda file: file.path)
         self._by_path = {file.path: file for file in self._present}
         self._disk: dict[str, str] = {}
-        self._copies = copied_folders(self._by_path)
+        self._copies = (
+            *copied_folders(self._by_path),
+            *foreign_projects(self._by_path, self.read),
+        )
         audited = tuple(self._audited(_matcher(exclude)))
         self.files: tuple[TreeFile, ...] = _promoted(audited)
         self.left_out: tuple[LeftOut, ...] = tuple(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_audit.tree.copies import copied_folders
+from codex_audit.tree.copies import copied_folders, foreign_projects
 from codex_audit.tree.files import list_tree
 
 if TYPE_CHECKING:
@@ -45,3 +45,49 @@ def test_copies_are_not_audited(tmp_path: Path) -> None:
     tree = list_tree(tmp_path)
     assert [file.path for file in tree.files] == ["train.py"]
     assert [(left.reason, left.count) for left in tree.left_out] == [("vendored", 2)]
+
+
+OWN = "MIT License\n\nCopyright (c) 2021 Some Group\n"
+OTHERS = "BSD License\n\nCopyright (c) 2017-present, Others, Inc. All rights reserved.\n"
+APACHE = "Apache License\n\n   Copyright [yyyy] [name of copyright owner]\n"
+CODE = ("train.py", "model.py", "data.py", "loss.py")
+
+
+@pytest.mark.parametrize(
+    ("files", "folders"),
+    [
+        # by what installs it, however large it is
+        ({"Eval/LICENSE": OTHERS, "Eval/setup.py": "", **dict.fromkeys(
+            (f"Eval/e/{number}.py" for number in range(9)), "")}, ("Eval/",)),
+        # by a page about it
+        ({"net/tool/LICENSE": OTHERS, "net/tool/README.md": "", "net/tool/a.py": ""}, ("net/tool/",)),
+        # by its parts, under a license that names nobody
+        ({"a/net/COPYING": APACHE, "a/net/x/a.py": "", "a/net/y/b.py": ""}, ("a/net/",)),
+        # a few modules under another license
+        ({"text/LICENSE": OTHERS, "text/cleaners.py": ""}, ()),
+        # of the same holders
+        ({"part/LICENSE": OWN, "part/setup.py": "", "part/a.py": ""}, ()),
+        # most of the code, under a license that names nobody
+        ({"flax/LICENSE": APACHE, "flax/setup.py": "", **dict.fromkeys(
+            (f"flax/{number}.py" for number in range(9)), "")}, ()),
+        # an example that is nearly all there is
+        ({"examples/x/LICENSE": OTHERS, "examples/x/setup.py": "", **dict.fromkeys(
+            (f"examples/x/{number}.py" for number in range(9)), "")}, ()),
+        # what a template makes
+        ({"x/LICENSE": "Copyright (c) {{ year }} {{ author }}", "x/setup.py": "", "x/a.py": ""}, ()),
+        # no code
+        ({"fonts/LICENSE": OTHERS, "fonts/README.md": ""}, ()),
+    ],
+)  # fmt: skip
+def test_a_project_of_others_is_known_by_its_license(
+    files: dict[str, str], folders: tuple[str, ...]
+) -> None:
+    tree = {"LICENSE": OWN, **dict.fromkeys(CODE, ""), **files}
+    assert foreign_projects(tree, lambda path: tree[path].encode()) == folders
+
+
+def test_a_license_that_cannot_be_read_says_nothing() -> None:
+    def read(path: str) -> bytes:
+        raise OSError(path)
+
+    assert foreign_projects(["LICENSE", *CODE, "net/LICENSE", "net/README", "net/a.py"], read) == ()
