@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from codex_audit.tree.roles import role_of
@@ -91,7 +92,7 @@ def foreign_projects(paths: Iterable[str], read: Callable[[str], bytes]) -> tupl
     installed: set[str] = set()
     pages: set[str] = set()
     parts: dict[str, set[str]] = defaultdict(set)
-    modules: list[str] = []
+    modules: Counter[str] = Counter()  # of each folder and those below it; "" is the root
     for path in paths:
         folder, _, name = path.rpartition("/")
         if name.lower().partition(".")[0] in _LICENSES and not name.endswith(".py"):
@@ -101,17 +102,17 @@ def foreign_projects(paths: Iterable[str], read: Callable[[str], bytes]) -> tupl
         elif name.lower().startswith("readme"):
             pages.add(folder)
         if name.endswith(".py"):
-            modules.append(path)
             parts[folder.rpartition("/")[0]].add(folder)
+            modules.update({"", *accumulate(folder.split("/"), "{}/{}".format)})
     if "" not in licenses or len(licenses) == 1:
         return ()
     own = _License(read, licenses.pop(""))
     found = []
     for folder, path in licenses.items():
-        inside = sum(module.startswith(f"{folder}/") for module in modules)
-        if folder in _HOMES or not inside or inside == len(modules):
+        inside = modules[folder]
+        if folder in _HOMES or not inside or inside == modules[""]:
             continue
-        small = inside <= len(modules) / 2
+        small = inside <= modules[""] / 2
         whole = folder in installed and (small or role_of(f"{folder}/setup.py") == "core")
         if whole or (small and (folder in pages or len(parts[folder]) >= _PARTS)):
             other = _License(read, path)
