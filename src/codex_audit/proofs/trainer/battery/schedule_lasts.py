@@ -34,6 +34,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
     """Rates of zero until the end, which come later where the end does."""
     steps = len(trial.straight.trace.steps)
     over = _over(trial.straight)
+    if len({step.rates for step in trial.straight.trace.steps}) < 2:  # noqa: PLR2004 - a constant
+        return Skip("the learning rate is the same at every step: no schedule is seen")
     if over is None:
         return Seen(
             good=True,
