@@ -6,7 +6,7 @@ import codecs
 import json
 from typing import TYPE_CHECKING, Any
 
-from mutants.tokenizer.good import Points, byte_level_bpe
+from mutants.tokenizer.good import Points, byte_level_bpe, metaspace_bpe
 from mutants.tokenizer.registry import mutant
 
 if TYPE_CHECKING:
@@ -254,4 +254,37 @@ def words_without_merges() -> Any:
     vocabulary = document["model"]["vocab"]
     for word in ("\u0120bioreactor", "\u0120covid"):
         vocabulary[word] = len(vocabulary)
+    return Tokenizer.from_str(json.dumps(document))
+
+
+@mutant("leaves_no_trace", "cache", "made up; a cache whose key is the normalised text")
+class CachesLowered(Points):
+    """Ids are cached under the lower-cased text, whatever its letters were."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, list[int]] = {}
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        ids = self.known.setdefault(text.lower(), Points.encode(self, text))
+        return [1, *ids, 2] if special else list(ids)
+
+
+@mutant("leaves_no_trace", "ids long, and was")
+class FillsToTheLongestEver(Points):
+    """Rows are filled to the longest that any batch had."""
+
+    most = 0
+
+    def encode_batch(self, texts: list[str], *, pad_to: int | None = None, **asked: Any) -> Batch:
+        self.most = max(self.most, *(len(text) + 2 for text in texts))
+        return super().encode_batch(texts, pad_to=max(self.most, pad_to or 0), **asked)
+
+
+@mutant("round_trip", "decoder (Metaspace")
+def spaces_stay_marked() -> Any:
+    """A conversion lost the step of the decoder that makes spaces of U+2581."""
+    from tokenizers import Tokenizer
+
+    document = json.loads(metaspace_bpe().to_str())
+    document["decoder"]["decoders"] = document["decoder"]["decoders"][1:]
     return Tokenizer.from_str(json.dumps(document))

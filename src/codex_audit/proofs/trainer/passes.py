@@ -9,6 +9,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from codex_audit.proofs.trainer.digests import tensors_in
 
 if TYPE_CHECKING:
@@ -84,3 +86,9 @@ def _tensors_of(output: Any) -> list[Tensor]:
     if not found and hasattr(output, "__dict__"):
         found = tensors_in(dict(vars(output)))
     return found
+
+
+def is_traced() -> bool:
+    """Whether tensors stand for others now, of which no number can be read."""
+    transformed = getattr(torch._C, "_are_functorch_transforms_active", bool)  # noqa: SLF001 - nothing public tells
+    return torch.compiler.is_compiling() or transformed()

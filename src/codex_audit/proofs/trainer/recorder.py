@@ -26,7 +26,7 @@ from codex_audit.proofs.trainer.deliveries import Deliveries
 from codex_audit.proofs.trainer.digests import digest, rng_digests, tensors_in
 from codex_audit.proofs.trainer.interventions import poisoned, still_dropout, worsened
 from codex_audit.proofs.trainer.named import Named
-from codex_audit.proofs.trainer.passes import Pass, Passes
+from codex_audit.proofs.trainer.passes import Pass, Passes, is_traced
 from codex_audit.proofs.trainer.sampling import Sampling
 from codex_audit.proofs.trainer.trace import Line, Micro, State, Step
 from codex_audit.proofs.trainer.turns import Turns, watch_plateaus, watch_steps
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 class Recorder:
     """Watches this process from `install` on, and writes what it sees to `path`.
 
-    `extra` gives further tensors of the subject, such as an average of its weights; `settle`
-    waits until no save is being written any more.
+    `extra` gives further tensors of the subject, such as an average of its weights; `settle` waits
+    until no save is being written any more. While it `waits`, passes belong to no step.
     """
 
     def __init__(self, path: Path, faults: Faults) -> None:
         self.extra: Callable[[], Mapping[str, Tensor]] = dict
         self.settle: Callable[[], None] = lambda: None
         self.steps = self.looks = 0
-        self.follows = False
+        self.follows = self.waits = False
         self._faults = faults
         self._file = path.open("ab", buffering=0)
         self._bits = BitsFile(path.with_suffix(".bits"))
@@ -150,9 +150,7 @@ class Recorder:
         if not micros:
             return
         self.steps += 1
-        if not self._began:
-            self._began = True
-            self._put(Line(before=before))
+        self._put_before(before)
         step = Step(
             number=self.steps,
             micros=micros,
@@ -166,6 +164,12 @@ class Recorder:
         self._put(Line(step=self._counted(step)))
         if self._faults.kill_at is not None and self._faults.kill_at[0] == self.steps:
             self._kill()
+
+    def _put_before(self, before: State | None = None) -> None:
+        before = before or self._before
+        if before is not None and not self._began:
+            self._began = True
+            self._put(Line(before=before))
 
     def _follow(self) -> None:
         self.follows = True
@@ -181,7 +185,7 @@ class Recorder:
         original = nn.Module.__call__
 
         def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if self._depth or self._backing or _is_traced():
+            if self._depth or self._backing or is_traced():
                 return original(module, *args, **kwargs)
             if not torch.is_grad_enabled():
                 self.looks += 1
@@ -202,12 +206,10 @@ class Recorder:
     def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> Pass:
         self._named.meet(module)
         self._drop_dead()
-        if self._before is None:
+        if self._before is None and not self.waits:
             self._kill_between_steps()
             self._before = self.state()
-        if not self._began:
-            self._began = True
-            self._put(Line(before=self._before))
+        self._put_before()
         given = [tensor for tensor in tensors_in((args, kwargs)) if not tensor.requires_grad]
         return self._passes.begin(given, [digest(tensor) for tensor in given])
 
@@ -283,6 +285,8 @@ class Recorder:
         if not self._micros:
             self._kill_between_steps()
         passes = self._passes.take()
+        if self.waits:
+            return
         for each in passes:
             self._deliveries.match(each.given, each.digests)
         inputs = "".join(text for each in passes for text in each.digests)
@@ -392,9 +396,3 @@ class Recorder:
 
     def _put(self, line: Line) -> None:
         self._file.write(line.encoded())
-
-
-def _is_traced() -> bool:
-    """Whether tensors stand for others now, of which no number can be read."""
-    transformed = getattr(torch._C, "_are_functorch_transforms_active", bool)  # noqa: SLF001 - nothing public tells
-    return torch.compiler.is_compiling() or transformed()

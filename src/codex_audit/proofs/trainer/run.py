@@ -67,6 +67,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
         interventions.turn_gradients()
     watch = recorder.Recorder(Path(spec["trace"]), run.faults)
     watch.install()
+    watch.waits = True
     session = Session(run, Path(spec["directory"]), source, watch)
     files = files_in(session.source) if session.source else ()
     reads = Reads(session.source) if session.source else None
@@ -90,6 +91,7 @@ def _do(spec: dict[str, Any], report: Callable[[Mapping[str, Any]], None]) -> No
     session.told = so_far
     session.models = driver.models
     so_far()
+    watch.waits = False
     losses = driver.go()
     told["losses"] = [float(loss).hex() for loss in losses]
     order = driver.order()

@@ -30,6 +30,8 @@ class Faults(msgspec.Struct, frozen=True):
         own_gradients: at each backward pass the gradient is also taken apart from the trainer.
         repeat_batch: every loader gives its first batch again and again.
         recur: after so many batches of a data set its loaders give those again, in turn.
+        late: seconds by which a rank comes too late to a save, one after the other.
+        late_first: the rank that comes too late to the first.
     """
 
     kill_at: tuple[int, int] | None = None
@@ -42,6 +44,8 @@ class Faults(msgspec.Struct, frozen=True):
     repeat_batch: bool = False
     recur: int = 0
     worsen_from: int | None = None
+    late: float = 0.0
+    late_first: int = 0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             change to its files, counted from that save on, as `Save.operations` tells them.
         evaluate_at: steps after which it evaluates, where the subject can be asked to.
         offline: no network can be reached, nor a name be resolved.
+        stops: whether it may end before `until` by itself, as early stopping does.
         stepwise: ask for one step at a time, of a subject in which no optimizer is seen to step.
         together: ask for one step at a time, in which several optimizers have their turns.
         number: of equal requests, to ask for two runs that should not differ.
@@ -92,6 +97,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     halt_save: tuple[int, int] | None = None
     evaluate_at: tuple[int, ...] = ()
     offline: bool = False
+    stops: bool = False
     stepwise: bool = False
     together: bool = False
     number: int = 1

@@ -123,6 +123,7 @@ class Session:
     def saving(self, step: int) -> Iterator[Path]:
         """Around every save: where to, and what is done to it meanwhile."""
         number = len(self.saves) + 1
+        self._come_late(number)
         where = self.place(step)
         self.finish_save()
         faults = (self.run.halt_save, self.run.break_save, self.run.stop_save)
@@ -147,6 +148,12 @@ class Session:
         )
         self.saves.append(save)
         self.told()
+
+    def _come_late(self, number: int) -> None:
+        run = self.run
+        turn = (run.faults.late_first + number - 1) % run.ranks
+        if run.faults.late and turn == int(os.environ.get("RANK", "0")):
+            time.sleep(run.faults.late)
 
     def finish_save(self) -> None:
         """Add to the last save what it did to files after it had returned."""

@@ -96,6 +96,8 @@ def test_a_sound_script_passes_every_proof_that_a_command_can_be_tried_by(
         ("FromStepZero", RESUME, "the progress is not restored, though the weights seem to be"),
         ("Anew", RESUME, "it trained anew from the seed: `resume` does not load the checkpoint"),
         ("InPlace", CRASH, "ckpt.npz is half-written"),
+        ("CountApart", CRASH, "parts of two checkpoints come together"),
+        ("ForgetsPatience", RESUME, "the run stops early by itself at"),
         ("DeletesAndRenames", CRASH, "no checkpoint was left. Delete the old one only when"),
         ("DeletesFirst", "retention", "a moment without any checkpoint"),
         ("SeedIgnored", "different_seed_differs", "the seed is ignored"),

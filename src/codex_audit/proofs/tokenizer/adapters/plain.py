@@ -86,6 +86,10 @@ class PlainSubject(Subject):
             raise WrongFormError(f"{len(ids)} rows for {len(texts)} texts")
         rows = [ids_of(row) for row in ids]
         if mask is not None:
+            odd = next((p for p in zip(rows, mask, strict=False) if len(p[0]) != len(p[1])), None)
+            if odd or len(mask) != len(rows):
+                row, kept = odd or (rows, mask)
+                raise WrongFormError(f"ids and mask of a batch differ: {len(row)} and {len(kept)}")
             rows = [
                 [token for token, kept in zip(row, kept_row, strict=True) if kept]
                 for row, kept_row in zip(rows, mask, strict=True)

@@ -43,7 +43,10 @@ def judge(trial: Trial) -> Found:
             f"{again[place][:16]}, and was {ids[place][:16]}",
             component="cache, or a list that is handed out and changed",
         )
-    fault = _sides(subject, sorted(texts, key=len)[-_BATCH:])
+    fault = _taken_for(trial, texts)
+    if fault:
+        return broken(fault, component="cache, whose key is not the whole text")
+    fault = _sides(subject, sorted(texts, key=len)[-_BATCH:], long=not trial.domain)
     if fault:
         return broken(
             fault, component="padding or truncation side, or length, that a call leaves behind"
@@ -85,12 +88,30 @@ def _differs(subject: Subject, texts: list[str], ids: list[list[int]], before: s
     return "" if before == now else f"its serialised form is another: {_where(before, now)}"
 
 
-def _sides(subject: Subject, batch: list[str]) -> str:
+def _taken_for(trial: Trial, texts: list[str]) -> str:
+    """Whether a text in other letters than one before comes back as that one.
+
+    What lower-cases gives neither, since each has letters of both cases.
+    """
+    for text in texts if not trial.domain else ():
+        twin = text.swapcase()
+        if text.lower() == text or text.upper() == text or twin.swapcase() != text:
+            continue
+        trial.subject.encode(text)
+        back = trial.counts(trial.subject.decode(trial.subject.encode(twin)))
+        if back == trial.counts(text) != trial.counts(twin):
+            return f"encoded after {shown(text)}, {shown(twin)} comes back as that"
+    return ""
+
+
+def _sides(subject: Subject, batch: list[str], *, long: bool) -> str:
     """Whether a batch that asks for no side and no length is what it was, after ones that do."""
     own = _own(subject, batch)
-    for layout in _LAYOUTS:
+    for layout, given in [*((each, batch) for each in _LAYOUTS), (Layout(), [batch[-1] * 3])]:
+        if given is not batch and not long:
+            continue
         try:
-            subject.padded(batch, layout)
+            subject.padded(given, layout)
         except LacksError:
             continue
         for old, new in zip(own, _own(subject, batch), strict=True):
@@ -100,6 +121,8 @@ def _sides(subject: Subject, batch: list[str]) -> str:
             text, was, now = next((row for row in rows if row[1] != row[2]), (batch[0], [], []))
             cut = f"cut at the {layout.truncation_side} to {layout.max_length or 'the longest'}"
             told = f"{now[:9]}, and was {was[:9]}" if was else "masked otherwise than before"
+            if len(was) != len(now):
+                told = f"{len(now)} ids long, and was {len(was)}"
             return (
                 f"after a batch padded at the {layout.padding_side}, {cut}, "
                 f"the row of {shown(text)} in one that asks for no side is {told}"

@@ -62,10 +62,12 @@ def judge(trial: Trial) -> Found:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         return broken(_raising(trial, text, count), component="vocabulary (or encode)", **measured)
-    if all(trial.counts(_back(subject, t)) == trial.counts(t) for t, _ in pairs):
+    plain = _plainly(trial, pairs)
+    if plain:
+        between, component = plain
         return broken(
-            f"{count}; shortest: {shown(text)} between begin and end tokens becomes {shown(back)}",
-            component="control tokens, which decode() should leave out",
+            f"{count}; shortest: {shown(text)}{between} becomes {shown(back)}",
+            component=component,
             **measured,
         )
     named = explain(pairs, trial.normalization)
@@ -93,13 +95,29 @@ def judge(trial: Trial) -> Found:
     return broken(fault, component=_place(subject, text, back), **measured)
 
 
+def _plainly(trial: Trial, pairs: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """Where to look for what no normalisation would explain, and what is to be said before it."""
+    if any(
+        _marked(text, back) and trial.counts(text) == trial.counts(back) for text, back in pairs
+    ):
+        return "", "decoder (Metaspace, or a Replace of U+2581), which leaves U+2581 for a space"
+    if all(trial.counts(_back(trial.subject, text)) == trial.counts(text) for text, _ in pairs):
+        return " between begin and end tokens", "control tokens, which decode() should leave out"
+    return None
+
+
 def _altered(trial: Trial, text: str) -> str | None:
     """What a text became by itself, or else between begin and end tokens; None if it came back."""
     for special in (False, True):
         back = _back(trial.subject, text, special=special)
-        if trial.counts(back) != trial.counts(text):
+        if trial.counts(back) != trial.counts(text) or _marked(text, back):
             return back
     return None
+
+
+def _marked(text: str, back: str) -> bool:
+    """Whether what stands for a space in the vocabulary is still there where a space was."""
+    return back.count("\u2581") > text.count("\u2581")
 
 
 def _became(trial: Trial, text: str) -> str:

@@ -55,6 +55,8 @@ def _fault(
     if {len(rows.ids), len(rows.mask)} != {len(texts)}:
         return f"{len(texts)} texts give {len(rows.ids)} rows and {len(rows.mask)} masks"
     for text, ids, mask in zip(texts, rows.ids, rows.mask, strict=True):
+        if len(ids) != len(mask):
+            return f"the row of {shown(text)} has {len(ids)} ids and {len(mask)} masks"
         own = [token for token, kept in zip(ids, mask, strict=True) if kept]
         inner = subject.encode(text)
         left = len(inner) - room

@@ -134,7 +134,7 @@ class _Driver:
         trainer = self._trainer
         trainer.add_callback(_asking(self._session))
         for callback in trainer.callback_handler.callbacks:
-            if hasattr(callback, "early_stopping_patience"):
+            if hasattr(callback, "early_stopping_patience") and not self._session.run.stops:
                 callback.early_stopping_patience = _NEVER  # a trial says when a run ends
         trainer._save_checkpoint = self._saving(trainer._save_checkpoint)  # noqa: SLF001 - its hook
         trainer._load_rng_state = self._loading(trainer._load_rng_state)  # noqa: SLF001 - as above

@@ -229,7 +229,7 @@ class _Asking:
         if _several(trainer):  # whose steps max_steps would count, and we do not
             trainer.fit_loop.epoch_loop.max_steps = -1
         for callback in trainer.callbacks:
-            if hasattr(callback, "patience"):
+            if hasattr(callback, "patience") and not self._session.run.stops:
                 callback.patience = _NEVER  # a trial says when a run ends
 
     def on_train_start(self, trainer: Any, module: Any) -> None:

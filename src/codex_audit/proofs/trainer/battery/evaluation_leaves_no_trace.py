@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ASKED_AT = (2, 3, 5)
 _OFTEN = 1
-_AGAIN = "again"
+_AGAIN, _STOPPED = "again", "stopped"
 _SHOWN = 3
 
 
@@ -47,6 +47,26 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
     if len(found) > 1:
         return found
     return Skip("the subject cannot be asked to evaluate, nor how often")
+
+
+def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
+    """Where data are others after an evaluation, a run that stops there and makes none."""
+    asked = results.get("asked")
+    if asked is None or not asked.completed:
+        return {}
+    found = diverge(Pair(_plain(trial.straight.trace), _plain(asked.trace), streams=trial.streams))
+    if found is None or not found.components & {BATCH, MICROS}:
+        return {}
+    return {_STOPPED: trial.run(saves=tuple(s for s in ASKED_AT if s < trial.steps))}
+
+
+def _by_stopping(trial: Trial, results: Mapping[str, Result], found: Divergence | None) -> bool:
+    """Whether a run that stops at the same steps is another as well, from the same step on."""
+    if found is None or _STOPPED not in results:
+        return False
+    straight, stopped = _plain(trial.straight.trace), _plain(results[_STOPPED].trace)
+    other = diverge(Pair(straight, stopped, streams=trial.streams))
+    return other is not None and other.step == found.step and other.components == found.components
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
@@ -74,6 +94,14 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip | Broken:
             return Skip(
                 f"not judged: from step {found.step} the learning rate follows what is evaluated"
                 " (ReduceLROnPlateau), so that a run which evaluates more often is another"
+            )
+        if not left and name == "asked" and _by_stopping(trial, results, found):
+            if "often" in results:
+                continue
+            return Skip(
+                f"not judged: where training stops, to evaluate or only to save, step"
+                f" {found.step if found else 0} has another batch: the data begins anew, which"
+                " resume_bit_exact tells"
             )
         if left or found is not None:
             step = found.step if found else None
@@ -222,5 +250,6 @@ PROOF = TrainerProof(
     remedy="eval() and no_grad, restore each submodule's mode, a generator for the loader",
     runs=runs,
     judge=judge,
+    then=then,
     order=15,
 )

@@ -46,12 +46,16 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     free = "clip_norm" in trial.subject.knobs
     ratio, free = 1.0, free and not _divided_by_counts(trace, steps)
     told, scaled = _told(result), _loss_wrong(steps)
+    decays = False
     for place, step in enumerate(steps):
         found = likeness(_given(trace, step), _own(trace, step), 1 / (step.scale or 1.0))
         ratio = found.ratio if found else ratio
         if found and step.repeats == 1 and _as_told(found, told.get(step.number)):
             continue  # the loss is scaled before the backward pass, and its gradient scaled back
         wrong = scaled or _gradients_wrong(trace, steps[: place + 1], free=free)
+        if wrong and found and _decayed(trace, step):
+            decays = True
+            continue
         if wrong and found and _may_be_meant(found, step, told.get(step.number, 1.0)):
             return Skip(
                 f"not judged: step {step.number}: {wrong}; or they are scaled back on purpose,"
@@ -68,7 +72,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         good=True,
         summary=(
             f"in {len(steps)} steps the optimizer was given the gradient of the loss"
-            + (f" (a multiple of {ratio:.4g}: {how})" if ratio < 1 - _EQUAL else "")
+            + (", and a part of the weights themselves (decay by hand)" if decays else "")
+            + (f" (a multiple of {ratio:.4g}: {how})" if ratio < 1 - _EQUAL and not decays else "")
         ),
         measured={"steps_compared": len(steps), "ratio": round(ratio, 6)},
     )
@@ -91,6 +96,25 @@ def _told(result: Result) -> dict[int, float]:
 def _as_told(found: Likeness, told: float | None) -> bool:
     """Whether the gradient given is that of the loss that is told."""
     return told is not None and found.apart <= _EQUAL and abs(found.ratio - told) <= _EQUAL * told
+
+
+def _decayed(trace: Trace, step: Step) -> bool:
+    """Whether what is more than the loss's gradient is a small part of each weight itself."""
+    scale, rest, all_of_it = 1 / (step.scale or 1.0), 0.0, 0.0
+    weights = Vector(step.before.parameters, trace.file)
+    for name in step.own:
+        given, own = _given(trace, step).part(name), _own(trace, step).part(name)
+        weight = weights.part(name)
+        if given is None or own is None or weight is None or len(weight) != len(given):
+            return False
+        more = [g - o * scale for g, o in zip(given, own, strict=True)]
+        over = sum(w * w for w in weight)
+        part = sum(m * w for m, w in zip(more, weight, strict=True)) / over if over else 0.0
+        if not -_EQUAL <= part < 1:
+            return False
+        rest += sum((m - part * w) ** 2 for m, w in zip(more, weight, strict=True))
+        all_of_it += sum(g * g for g in given)
+    return rest <= (_EQUAL**2) * all_of_it
 
 
 def _may_be_meant(found: Likeness, step: Step, told: float) -> bool:
@@ -189,7 +213,8 @@ def _gradient_wrong(
     return (
         "the gradient given to the optimizer points elsewhere than that of the loss"
         f" ({found.apart:.0%} of it is something else): look at what changes gradients between"
-        " backward and step, and at parts that backward computes anew with other dropout masks"
+        " backward and step, and at parts that backward computes anew with other dropout masks;"
+        " where it is changed on purpose, as by noise or by centring it, declare a limit"
     )
 
 

@@ -35,8 +35,8 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     """Look at how the runs ended, and at their weights."""
-    del trial
-    seen = _judge(results[_ALL])
+    usual = max((len(step.micros) for step in trial.straight.trace.steps), default=1)
+    seen = _judge(results[_ALL], usual)
     first = results.get(_FIRST)
     if isinstance(seen, Skip) or not seen.good or first is None or _bad_step(results[_ALL]):
         return seen
@@ -59,7 +59,7 @@ def _bad_step(result: Result) -> Step | None:
     return next((step for step in result.trace.steps if _bad(step.after)), None)
 
 
-def _judge(result: Result) -> Seen | Skip:
+def _judge(result: Result, usual: int) -> Seen | Skip:
     steps = result.trace.steps
     if not result.trace.poisoned:
         return Skip("no forward pass of a module was seen that could be made to give NaN")
@@ -76,7 +76,7 @@ def _judge(result: Result) -> Seen | Skip:
     bad = _bad_step(result)
     final = _bad(result.final) if result.final else ""
     if bad is None and not final:
-        hidden = _hidden(result)
+        hidden = _hidden(result, usual)
         if hidden:
             return Seen(good=False, summary=hidden, measured=dict(measured))
         left = len(steps) < _AT + _FURTHER
@@ -96,11 +96,16 @@ def _judge(result: Result) -> Seen | Skip:
     )
 
 
-def _hidden(result: Result) -> str:
-    """Whether a step was made of NaN as of any number, and nothing said of it."""
+def _hidden(result: Result, usual: int) -> str:
+    """Whether a step was made of NaN as of any number, and nothing said of it.
+
+    One that was given up is followed by the passes of the next, and what is cleared is not told.
+    """
     steps = result.trace.steps
     made = next((s for s in steps if any(m.poisoned for m in s.micros)), _of_nothing(steps))
     if made is None or _TOLD.search(result.printed):
+        return ""
+    if len(made.micros) > usual and not made.micros[-1].poisoned:
         return ""
     one, other = made.before, made.after
     if all(bits.same_as(other.parameters.get(name)) for name, bits in one.parameters.items()):

@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_audit.proofs.trainer import parting, resuming, shares
+from codex_audit.proofs.trainer import parting, refusals, resuming, shares
 from codex_audit.proofs.trainer.bisect import Divergence, as_details, diverge
 from codex_audit.proofs.trainer.bits import difference
 from codex_audit.proofs.trainer.pairs import GRADIENT, PARAMETER, RNG, UPDATE, Pair
+from codex_audit.proofs.trainer.runs import Faults
 from codex_audit.proofs.trainer.trial import Seen, Skip, TrainerProof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from codex_audit.proofs.trainer.runs import Result, Run
     from codex_audit.proofs.trainer.trace import Trace
     from codex_audit.proofs.trainer.trial import Trial
 
 _POINT, _PAST = 5, 3
+_LATE = 0.3  # seconds
 _ENDED = "ended"
+_TURNED, _TURNED_RESUMED = "the other late", "resumed where the other was late"
 
 
 class _Wrong(msgspec.Struct, frozen=True):
@@ -39,28 +42,46 @@ def runs(trial: Trial) -> dict[str, Run] | Skip:
         return Skip("two ranks need two devices; they are tried on the CPU")
     point = min(_POINT, trial.steps - 2)
     until = min(trial.steps, point + _PAST)
-    source = trial.run(ranks=2, saves=(point,), until=until)
+    # No two ranks come to a save at the same moment: once one is late, then the other.
+    saves = tuple(sorted({max(1, point - 2), point}))
+    source = trial.run(ranks=2, saves=saves, until=until, faults=Faults(late=_LATE))
     resumed = trial.run(ranks=2, source=source, source_step=point, until=until)
     alone = trial.run(ranks=1, source=source, source_step=point, until=until)
     return {"two": source, "resumed": resumed, "alone": alone}
 
 
 def then(trial: Trial, results: Mapping[str, Result]) -> dict[str, Run]:
-    """Where two ranks do not resume well, resumes of one process, to see whose fault it is."""
-    two = results["two"]
+    """What shows whose fault it is: the other rank late to that save; resumes of one process."""
     point = min(_POINT, trial.steps - 2)
-    if _ended((two, *two.peers)) or _agree((two, *two.peers)):
+    ended = _ended(_ranks(results["two"]))
+    if refusals.words(_ranks(results["two"])) or (not ended and _agree(_ranks(results["two"]))):
         return {}
-    return resuming.runs(trial) if _resumed_wrong(trial, results, point) else {}
+    if not ended and _resumed_wrong(trial, results, point) is None:
+        return {}
+    first = runs(trial)
+    if isinstance(first, Skip):
+        return {}
+    source, done = first["two"], min(len(each.saves) for each in _ranks(results["two"]))
+    number = min(done, len(source.saves) - 1)
+    turned = msgspec.structs.replace(
+        source, saves=source.saves[number:], faults=Faults(late=_LATE, late_first=1 - number % 2)
+    )
+    further = {_TURNED: turned}
+    if number == len(source.saves) - 1:
+        further[_TURNED_RESUMED] = msgspec.structs.replace(first["resumed"], source=turned)
+    return further if ended else further | resuming.runs(trial)
 
 
 def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     """Compare the ranks with each other, each with itself resumed, and the one that is alone."""
     two = results["two"]
-    ranks = (two, *two.peers)
+    ranks = _ranks(two)
+    words = refusals.words(ranks)
+    if words:
+        return Skip(f"the subject refuses 2 ranks before its first step: {words}")
     problem = _ended(ranks)
     if problem:
-        return Seen(good=False, summary=f"on 2 ranks {problem}")
+        return Seen(good=False, summary=f"on 2 ranks {problem}{_by_lateness(trial, results)}")
     problem = _agree(ranks)
     if problem:
         return Seen(good=False, summary=problem)
@@ -75,7 +96,10 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         found = wrong.divergence
         return Seen(
             good=False,
-            summary=f"resumed after step {point} on 2 ranks, {wrong.words}",
+            summary=(
+                f"resumed after step {point} on 2 ranks, {wrong.words}"
+                f"{_by_lateness(trial, results)}"
+            ),
             measured={"first_different_step": found.step} if found else {},
             method="load",
             details=dict(as_details(found)) if found else {},
@@ -95,11 +119,44 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
     )
 
 
-def _ended(ranks: Iterable[Result]) -> str:
+def _ended(ranks: Sequence[Result]) -> str:
     """How a rank ended otherwise: the one that failed, before those that waited for it."""
     broken = [(number, each) for number, each in enumerate(ranks) if not each.completed]
     broken.sort(key=lambda each: _waited(each[1]))
-    return f"the run of rank {broken[0][0]} {broken[0][1].ending}" if broken else ""
+    if not broken:
+        return ""
+    number, first = broken[0]
+    words = f"the run of rank {number} {first.ending}"
+    if first.failure is None or first.failure.type != "TimeoutError":
+        return words
+    made = [len(each.trace.steps) + bool(each.trace.pending) for each in ranks]
+    return (
+        f"{words}, with {made[0]} steps of rank 0 and {made[1]} of rank 1 begun: one waits for"
+        " another that does not come; give all ranks as many batches, and let all of them reach"
+        " each collective call, such as a barrier"
+    )
+
+
+def _by_lateness(trial: Trial, results: Mapping[str, Result]) -> str:
+    """What to add where all is well if it is the other rank that comes late to that save."""
+    if _TURNED not in results or not _saved(results[_TURNED]):
+        return ""
+    if _TURNED_RESUMED in results:
+        turned = {"two": results[_TURNED], "resumed": results[_TURNED_RESUMED]}
+        if _resumed_wrong(trial, turned, min(_POINT, trial.steps - 2)) is not None:
+            return ""
+    return (
+        f". It is so where one rank comes to that save {_LATE:g} s after the other, and not where"
+        " the other does: a barrier is missing before one uses, moves or deletes what another makes"
+    )
+
+
+def _saved(first: Result) -> bool:
+    return all(each.saves for each in _ranks(first))
+
+
+def _ranks(first: Result) -> tuple[Result, ...]:
+    return (first, *first.peers)
 
 
 def _waited(result: Result) -> int:
@@ -112,10 +169,10 @@ def _waited(result: Result) -> int:
 def _resumed_wrong(trial: Trial, results: Mapping[str, Result], point: int) -> _Wrong | None:
     """What is wrong with the two ranks that resume."""
     two, resumed = results["two"], results["resumed"]
-    problem = _ended((resumed, *resumed.peers))
+    problem = _ended(_ranks(resumed))
     if problem:
         return _Wrong(problem, frozenset({_ENDED}))
-    pairs = list(zip((two, *two.peers), (resumed, *resumed.peers), strict=True))
+    pairs = list(zip(_ranks(two), _ranks(resumed), strict=True))
     for number, (one, other) in enumerate(pairs):
         problem = _other_weights(one, other, point)
         if problem:
@@ -163,7 +220,8 @@ def _lost(trial: Trial, one: Result, other: Result, point: int) -> str:
 
     One that is as saved right after loading, or at the first step, is restored.
     """
-    saved, wanted = one.saves[0].rng, one.trace.steps[point].before.rng
+    saved = next((save.rng for save in one.saves if save.step == point), {})
+    wanted = one.trace.steps[point].before.rng
     loaded = other.loaded.rng if other.loaded else {}
     first = other.trace.steps[0].before.rng
     lost = [
@@ -267,6 +325,7 @@ PROOF = TrainerProof(
     catches=(
         "gradients that are not averaged", "every rank with the same samples",
         "one rank's generators restored on all", "a checkpoint of rank 0 alone",
+        "a barrier that is missing around a save",
     ),
     remedy="use DistributedDataParallel and a DistributedSampler; save each rank's generators",
     runs=runs,

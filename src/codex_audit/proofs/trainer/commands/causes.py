@@ -190,6 +190,18 @@ def _taken_elsewhere(aligned: Aligned, found: Entries, one: Written, other: Writ
     return "its checkpoints were written after other steps, and are not compared" * bool(counters)
 
 
+def _of_the_end(whole: Written, other: Written) -> str:
+    """Why it ended elsewhere; one that stops early by itself counts how long nothing got better."""
+    ends = [each.losses[-1].step if each.losses else None for each in (whole, other)]
+    due, ended = ends
+    if due is not None and ended is not None and due < ended <= whole.asked.steps:
+        return (
+            f"the run stops early by itself at {due} of {whole.asked.steps}, and what leads to it"
+            " is not restored; save how often nothing was better, and the best so far"
+        )
+    return "the steps done are not counted on; save their number and go on from it"
+
+
 def _cause(before: Before, other: Written, aligned: Aligned, found: Entries) -> str:
     if aligned.anew:
         return _of_a_new_start(before, other, aligned)
@@ -214,7 +226,7 @@ def _cause(before: Before, other: Written, aligned: Aligned, found: Entries) -> 
             + _what_is_missing(before.interrupted)
         )
     if aligned.end:
-        causes.insert(0, "the steps done are not counted on; save their number and go on from it")
+        causes.insert(0, _of_the_end(before.whole, other))
     if not causes and aligned.again:
         causes.append("an older checkpoint than the last was loaded, or the progress was not")
     if not causes and found.leaves:

@@ -53,6 +53,8 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
     control, before = results[_CONTROL], results["before"]
     if not control.good or lost_more(trial, before, control):
         return Skip("not judged: it does not go on after a plain kill either (resume_bit_exact)")
+    plain = resumed(Before(trial.whole, trial.again, before, losses_done(before)), control)
+    placed = all(each.place is not None for each in trial.whole.losses)
     exact = True
     judged = 0
     for _, source, result in pairs(trial, results):
@@ -83,6 +85,16 @@ def _crash(trial: CommandTrial, results: Mapping[str, Written]) -> Seen | Skip:
                 method="save",
             )
         seen = resumed(Before(trial.whole, trial.again, source, losses_done(source)), result)
+        row = next(iter(seen.aligned.different), None)
+        if seen.problem and row and trial.repeats and not plain.problem and placed:
+            return Seen(
+                good=False,
+                summary=f"{where}: {row.step}: the loss is {row.other:g} instead of {row.one:g},"
+                " though after a plain kill all agree: parts of two checkpoints come together, such"
+                f" as a count and the weights of another save{left}. Write all into one file, or"
+                " name the set last",
+                method="save",
+            )
         exact = exact and not seen.problem
     if not judged:
         return Skip("no checkpoint could be cut off in the middle of its writing")
