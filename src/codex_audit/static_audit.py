@@ -22,6 +22,7 @@ from codex_audit.reproducibility import checklist, checklist_signals
 from codex_audit.settings import Settings, SettingsError
 from codex_audit.tree.facts import collapse
 from codex_audit.tree.reading import shown_path, shown_text, snippet_of, text_lines, text_of
+from codex_audit.tree.readme import named_in_readme
 from codex_audit.tree.repo_map import repo_map
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def static_audit(
     declared = [declaration(settings.kind)] if settings.kind else []
     probes = _probes(catalog, declared)
     files = survey(tree, probes, cache)
-    findings = Findings(probes, files)
+    findings = Findings(probes, files, named_in_readme(tree))
     snippet = _Snippets(tree)
     verdicts = evaluate(
         catalog,

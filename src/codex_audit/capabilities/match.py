@@ -45,25 +45,30 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class Findings:
-    """What was found in the files of a whole tree, by signal."""
+    """What was found in the files of a whole tree, by signal.
 
-    def __init__(self, probes: Probes, files: Sequence[Found]) -> None:
+    `named` says how often the README names a file of that name.
+    """
+
+    def __init__(
+        self, probes: Probes, files: Sequence[Found], named: Mapping[str, int] | None = None
+    ) -> None:
         self._probes = probes
         self._places: dict[int, list[tuple[Found, tuple[tuple[int, str], ...]]]] = {}
         self._broken: dict[int, str] = {}
-        self._ranks: dict[str, tuple[int, bool, int, int]] = {}
+        self._ranks: dict[str, _Rank] = {}
         for file in files:
-            self._ranks[file.path] = _rank(file)
+            self._ranks[file.path] = _rank(file, named or {})
             self._broken.update(file.broken)
             for number, places in file.hits.items():
                 self._places.setdefault(number, []).append((file, places))
 
-    def rank(self, path: str) -> tuple[int, bool, int, int]:
+    def rank(self, path: str) -> _Rank:
         """How good a file is as evidence, the best first.
 
-        By its role, by whether it calls itself old or a converter, by how much else is found in it
-        (in powers of two: where most of what a repository does is found, a reader looks first), by
-        its depth.
+        By its role, by whether it calls itself old or a converter, by how often the README names
+        it, by how much else is found in it (in powers of two: where most of what a repository does
+        is found, a reader looks first), by its depth.
         """
         return self._ranks[path]
 
@@ -108,18 +113,19 @@ class Matcher:
         """The places of all signals, best first.
 
         Core code before scripts before the rest, what is current before what calls itself old
-        or converts, then in the signals' order, the files first in which most is found: of what
-        `topic` counts in each, then of all. With `entrances_first`, files that start a run come
-        before others of the same signal, and those that only use a trained model after them.
+        or converts, then in the signals' order, the files first that the README names most, and
+        then those in which most is found: of what `topic` counts in each, then of all. With
+        `entrances_first`, files that start a run come before others of the same signal, and those
+        that only use a trained model after them.
         """
         counted = topic or {}
         ranked = []
         for order, signal in enumerate(signals):
             for hit in self.hits(signal):
-                role, aside, found, depth = self._findings.rank(hit.path)
+                role, aside, named, found, depth = self._findings.rank(hit.path)
                 near = _distance(hit.path) if entrances_first else 0
                 own = -(counted.get(hit.path, 0) + 1).bit_length()
-                place = (own, found, depth, hit.path, hit.line)
+                place = (named, own, found, depth, hit.path, hit.line)
                 ranked.append((role, aside, order, near, *place, hit))
         ranked.sort(key=lambda item: item[:-1])
         return list(dict.fromkeys(item[-1] for item in ranked))
@@ -172,7 +178,10 @@ class Matcher:
         return [hit for hit in self.hits(local[0]) if key(hit) in places]
 
 
-def _rank(file: Found) -> tuple[int, bool, int, int]:
+_Rank = tuple[int, bool, int, int, int]
+
+
+def _rank(file: Found, named: Mapping[str, int]) -> _Rank:
     depth = file.path.count("/")
     role = file.role
     if role == "script" and not depth:
@@ -182,7 +191,8 @@ def _rank(file: Found) -> tuple[int, bool, int, int]:
         role = {0: "core"}.get(depth, "script" if role == "docs" else "docs")
     found = -(len(file.hits) + 1).bit_length()
     aside = bool(_SUPERSEDED.search(file.path) or _CONVERTS.search(file.path))
-    return RANK.get(role, len(RANK)), aside, found, depth
+    often = named.get(file.path.rpartition("/")[2], 0)
+    return RANK.get(role, len(RANK)), aside, -often, found, depth
 
 
 def _distance(path: str) -> int:
