@@ -111,12 +111,16 @@ class OwnFiles(Plain):
             distributed.barrier()
 
     def save(self, directory):
-        where = directory / f"step-{self.step:08d}"
+        where = directory / f".step-{self.step:08d}"
         if self.rank == 0:
-            where.mkdir(parents=True)
+            where.mkdir(parents=True, exist_ok=True)  # one that a crash left has the same files
             self.write(where / "state.pt", self.collect())
         self.wait()
         self.write(where / f"rank-{self.rank}.pt", self.random_state())
+        if self.ranks > 1:
+            distributed.barrier()
+        if self.rank == 0:
+            where.rename(directory / where.name.removeprefix("."))
         if self.ranks > 1:
             distributed.barrier()
 

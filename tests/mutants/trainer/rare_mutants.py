@@ -51,8 +51,8 @@ class ClipsOnce(Plain):
 
     def clip(self):
         if not hasattr(self, "kept"):
-            self.kept = set(self.trained())
-        given = [self.kept.pop() for _ in range(len(self.kept))]
+            self.kept = (parameter for parameter in self.trained())
+        given = list(self.kept)
         if given and self.clip_norm is not None:
             nn.utils.clip_grad_norm_(given, self.clip_norm)
 

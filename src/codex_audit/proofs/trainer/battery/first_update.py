@@ -53,7 +53,8 @@ def judge(trial: Trial, results: Mapping[str, Result]) -> Seen | Skip:
         if found and step.repeats == 1 and _as_told(found, told.get(step.number)):
             continue  # the loss is scaled before the backward pass, and its gradient scaled back
         wrong = scaled or _gradients_wrong(trace, steps[: place + 1], free=free)
-        if wrong and found and _decayed(trace, step):
+        elsewhere = found is not None and found.apart > _EQUAL and step.repeats == 1
+        if wrong and elsewhere and not scaled and _decayed(trace, step):
             decays = True
             continue
         if wrong and found and _may_be_meant(found, step, told.get(step.number, 1.0)):
