@@ -40,10 +40,10 @@ def environment(requirements: list[str], home: Path) -> Path:
     wanted = [*requirements, "-e", str(CHECKOUT)]
     place = home / hashlib.sha256("\0".join(wanted).encode()).hexdigest()[:12]
     python = place / "bin" / "python"
-    if not (place / "complete").is_file():
+    if not python.is_file():
         subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", "3.11", place], check=True)
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *wanted], check=True)
-        (place / "complete").touch()
+    # Of what is there already, nothing is done; this checkout may need more than it did.
+    subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *wanted], check=True)
     return python
 
 
