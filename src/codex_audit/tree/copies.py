@@ -43,6 +43,8 @@ _LICENSES = frozenset({"license", "licence", "copying"})
 _INSTALLED_BY = frozenset({"setup.py", "setup.cfg", "pyproject.toml"})
 # Folders with code of their own, from which on it is a project without a page about it, too.
 _PARTS = 2
+# Bytes at whose beginning a license says whose it is; what others wrote may be made to cost time.
+_HEAD = 4000
 _HOLDER = re.compile(
     r"(?im)^[ \t]*copyright[ \t]*(?=\(c\)|\xa9|\d{4})(?:\(c\)|\xa9)?"
     r"(?:\d{4}|present|[-,\s])+(?:by )?"
@@ -126,7 +128,7 @@ class _License:
 
     def __init__(self, read: Callable[[str], bytes], path: str) -> None:
         try:
-            text = read(path).decode("utf-8", "replace")
+            text = read(path)[:_HEAD].decode("utf-8", "replace")
         except OSError:
             text = ""
         text = "" if "{{" in text else text

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from codex_audit.tree.files import Tree
 
-_FILE = re.compile(rb"[\w+-][\w.+-]*\.(?:py|sh|ipynb|ya?ml|toml|json)\b")
+# From the beginning of a word only: a picture may lie in a page as one word of a megabyte.
+_FILE = re.compile(rb"(?<![\w.+-])[\w+-][\w.+-]*\.(?:py|sh|ipynb|ya?ml|toml|json)\b")
 
 
 def named_in_readme(tree: Tree) -> Counter[str]:

@@ -24,6 +24,12 @@ def test_names_are_counted_without_their_folders(tmp_path: Path) -> None:
     assert named_in_readme(list_tree(tmp_path)) == {"train-all.py": 2, "a.yaml": 1}
 
 
+def test_a_word_of_a_megabyte_hides_nothing(tmp_path: Path) -> None:
+    # Tried from each of its letters, it would take half an hour.
+    (tmp_path / "README.md").write_text(f"![]({'a' * 1_000_000})\n\n    python train.py\n")
+    assert named_in_readme(list_tree(tmp_path)) == {"train.py": 1}
+
+
 def test_without_a_readme_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(STEP)
     assert not named_in_readme(list_tree(tmp_path))
