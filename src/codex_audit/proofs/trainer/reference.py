@@ -1,8 +1,8 @@
 """The reference kit on trial: a task that uses everything a resume could lose.
 
 Dropout, shuffling, samples of unequal length, a short last step in every epoch, evaluation in
-between, and augmentation that draws from Python's, NumPy's and torch's generators. An epoch
-has seven steps, so an interruption rarely falls on its end.
+between, early stopping, and augmentation that draws from Python's, NumPy's and torch's
+generators. An epoch has seven steps, so an interruption rarely falls on its end.
 
 Its settings are those that proofs may ask of any subject.
 """
@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from codex_ml import seeding
+from codex_ml.callbacks import EvaluationGate
 from codex_ml.checkpoint import CheckpointStore
 from codex_ml.data import ResumableLoader
 from codex_ml.distributed import ShardedStore, process_group
@@ -39,7 +40,7 @@ importlib.import_module("torch._dynamo")
 
 _SAMPLES, _SYMBOLS, _WIDTH, _IGNORED = 26, 16, 24, -100
 _BLANKED, _SHIFTED, _JITTER = 0.1, 0.1, 0.02
-_HORIZON, _DROPOUT, _AVERAGE = 200, 0.1, "average.safetensors"
+_HORIZON, _DROPOUT, _PATIENCE, _AVERAGE = 200, 0.1, 4, "average.safetensors"
 
 
 class Sequences(Dataset["Batch"]):
@@ -152,6 +153,7 @@ class ReferenceSubject:
             ),
             schedule=warmup_cosine(4, _HORIZON),
             evaluation=[collate([held_out[index] for index in range(4)])],
+            gate=EvaluationGate(patience=_PATIENCE),
             run_config={"seed": seed, "device": device},
         )
         named = self.trainer.model.named_parameters()
