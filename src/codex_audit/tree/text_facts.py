@@ -16,6 +16,9 @@ _LINK = re.compile(r"\[([^\]]{0,500}+)\]\(([^)\s]++)[^)]*+\)")
 _RST_CODE = re.compile(r"\s*\.\. (?:code-block|code|sourcecode|prompt|console)::\s*([\w-]*)")
 _RST_LINE = re.compile(r"([=\-~^\"'#*+`])\1{2,}+\s*$")
 
+# A recipe's line goes on, and its command ends.
+_ENDS = re.compile(r"(;|&&|\|\||\b(?:then|else|do))\s*+\\$")
+
 
 def _lines(text: str) -> list[str]:
     """The lines of a text, cut where no reader would follow: links are sought in all of each."""
@@ -118,9 +121,13 @@ def makefile_facts(text: str, *, just: bool) -> list[Fact]:
     """Recipe lines of a Makefile or justfile, and its targets as `config` names."""
     facts: list[Fact] = []
     indent = ("\t", " ") if just else ("\t", "    ")  # just takes any
+    command: list[str] = []
     for number, line in enumerate(_lines(text), 1):
-        if line.startswith(indent) and line.strip():
-            facts += shell_lines(line, number)
+        if command or (line.startswith(indent) and line.strip()):
+            command.append(_ENDS.sub(r"\1", line))
+            if not command[-1].rstrip().endswith("\\"):  # else it goes on
+                facts += shell_lines("\n".join(command), number - len(command) + 1)
+                command = []
         elif target := re.match(r"@?([A-Za-z][\w.-]*+)[^:=#]*+:(?!=)", line):
             facts.append(Fact("config", f"target.{target.group(1)}", number, collapse(line)))
     return facts

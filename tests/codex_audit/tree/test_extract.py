@@ -125,6 +125,13 @@ def test_scripts_makefiles_and_scheduler_directives_are_commands() -> None:
     assert [
         (f.name, f.line) for f in facts("Makefile", "test: ## run\n\t@pytest -q\n", "shell")
     ] == [("pytest", 2)]
+    text = 'score:\n\t@if [ -n "$(ALL)" ]; then \\\n\t\tscore \\\n\t\t  --all; \\\n\tfi\n\tls\n'
+    assert [(f.value, f.line) for f in facts("Makefile", text, "shell")] == [
+        ('@if [ -n "$(ALL)" ]; then', 2),
+        ("score --all;", 3),
+        ("fi", 5),
+        ("ls", 6),
+    ]
     assert [f.name for f in facts("Makefile", "test:\n\tpytest\nX := 1\n", "config")] == [
         "target.test"
     ]
