@@ -9,6 +9,11 @@ from codex_audit.tree.reading import text_lines
 
 _HERE = re.compile(r"<<-?[\"']?([A-Za-z_]\w*)[\"']?")
 _TAG = re.compile(r":([^:/@]+)$")
+# Debian and Ubuntu give each release a name beside its number: where the image is the system's.
+_RELEASE = re.compile(
+    r"(^|/)(debian|ubuntu|buildpack-deps):"
+    r"(trusty|xenial|bionic|focal|jammy|noble|jessie|stretch|buster|bullseye|bookworm|trixie)(-|$)"
+)
 
 
 def docker_facts(source: bytes) -> list[Fact]:
@@ -56,6 +61,7 @@ def _pin(image: str) -> str:
     """`pinned` by a digest or by a tag that names a version, `unpinned` otherwise."""
     tag = _TAG.search(image)
     named = tag is not None and any(map(str.isdigit, tag.group(1))) and "latest" not in tag.group(1)
+    named = named or _RELEASE.search(image) is not None
     return "pinned" if named or "@sha256:" in image else "unpinned"
 
 
