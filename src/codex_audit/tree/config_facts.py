@@ -26,6 +26,8 @@ _ALIAS_BUDGET = 10_000
 _COMMAND = 4000
 _YAML_DEPTH = 40
 _LONG_SPACE = re.compile(r"(?<=\S)[^\S\n]{50,}+")
+# What GitHub Actions fills in is one word of a command, however it is spaced.
+_EXPRESSION = re.compile(r"\$\{\{[^{}\n]*+\}\}")
 _RUN_KEYS = frozenset(
     {
         "run",
@@ -85,7 +87,8 @@ def _node_facts(
         yield Fact("config", ".".join(path), node.line, collapse(node.text))
         if path and path[-1] in _RUN_KEYS:
             block = node.style in {"|", ">"}
-            yield from shell_lines(node.text, node.line + 1 if block else node.line)
+            command = _EXPRESSION.sub(lambda found: "".join(found.group().split()), node.text)
+            yield from shell_lines(command, node.line + 1 if block else node.line)
 
 
 def toml_facts(source: bytes) -> tuple[list[Fact], Problem | None]:

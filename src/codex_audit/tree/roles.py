@@ -26,6 +26,7 @@ _DIRECTORIES = (
                 "hack", "utils_scripts"}),
 )  # fmt: skip
 _EXAMPLES = frozenset({"examples", "example"})
+_KEEPERS = frozenset({"tools", "hack", ".tools"})
 _PACKAGING = frozenset({"setup.py", "noxfile.py", "tasks.py", "__init__.py"})
 # What a program has, sought as plain bytes: some files of tests are very large.
 _RUN_AS_PROGRAM = (b"ArgumentParser(", b"parse_args(", b"\n@hydra.main", b"\n@click.command")
@@ -100,14 +101,15 @@ def runs_no_tests(source: bytes) -> bool:
 def only_examples(files: Iterable[tuple[str, str]]) -> bool:
     """Whether examples and notebooks are all the code there is, given paths and roles.
 
-    A collection of them is what its repository is about: nothing else is there to be shown.
+    A collection of them is what its repository is about: nothing else is there to be shown. Tools
+    in a folder of their own keep such a collection in order.
     """
     shown = False
     for path, role in files:
-        name = path.rpartition("/")[2]
+        folder, _, name = path.rpartition("/")
         if not name.endswith((".py", ".ipynb")) or name in _PACKAGING:
             continue
-        if role in CODE_ROLES:
+        if role in CODE_ROLES and not (folder in _KEEPERS and not _TRAINS.match(name)):
             return False
         shown = shown or role == "example"
     return shown

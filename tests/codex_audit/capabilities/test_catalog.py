@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from importlib import import_module
 from typing import Any
 
@@ -62,6 +63,37 @@ def test_a_rule_says_all_that_a_reader_needs(capability: str) -> None:
 
 def test_every_signal_is_sound_and_every_reference_leads_somewhere() -> None:
     module.check(load_catalog())
+
+
+def test_no_expression_tries_all_ways_to_part_a_line() -> None:
+    units = [
+        "_",
+        "a",
+        " ",
+        "-",
+        ".",
+        "/",
+        "=",
+        ",",
+        "(",
+        "#",
+        "|",
+        "a ",
+        "a_",
+        "a.",
+        "a(",
+        "a,",
+        "0.",
+    ]
+    lines = [(unit * 32)[:32] + "!" for unit in units]
+    signals = list(load_catalog().signals())
+    texts = {text for one in signals for text in (one.value, one.not_value, one.scope) if text}
+    for text in sorted(texts.union(*(one.kw.values() for one in signals))):
+        expression = re.compile(text)
+        begun = time.process_time()
+        for line in lines:
+            expression.search(line)
+        assert time.process_time() - begun < 0.5, text
 
 
 def test_the_version_follows_the_rules() -> None:

@@ -251,6 +251,16 @@ def test_examples_and_notebooks_are_code_where_there_is_no_other(make_repository
     }
 
 
+@pytest.mark.parametrize(
+    ("tool", "role"), [("tools/clean.py", "script"), ("tools/train.py", "example")]
+)
+def test_tools_that_keep_notebooks_in_order_are_no_other_code(
+    make_repository: Make, tool: str, role: str
+) -> None:
+    tree = list_tree(make_repository({"1 - words.ipynb": "{}", tool: ""}))
+    assert [file.role for file in tree.files] == [role, "script"]
+
+
 def test_notebooks_beside_a_package_are_examples(make_repository: Make) -> None:
     tree = list_tree(make_repository({"1 - words.ipynb": "{}", "pkg/model.py": ""}))
     assert [file.role for file in tree.files] == ["example", "core"]
