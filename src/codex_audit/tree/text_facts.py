@@ -130,4 +130,7 @@ def makefile_facts(text: str, *, just: bool) -> list[Fact]:
                 command = []
         elif target := re.match(r"@?([A-Za-z][\w.-]*+)[^:=#]*+:(?!=)", line):
             facts.append(Fact("config", f"target.{target.group(1)}", number, collapse(line)))
+    if command:  # the file ends where it would have gone on
+        text = "\n".join(command).rstrip().removesuffix("\\")
+        facts += shell_lines(text, number - len(command) + 1)
     return facts

@@ -132,6 +132,7 @@ def test_scripts_makefiles_and_scheduler_directives_are_commands() -> None:
         ("fi", 5),
         ("ls", 6),
     ]
+    assert [f.value for f in facts("Makefile", "a:\n\tpytest \\\n", "shell")] == ["pytest"]
     assert [f.name for f in facts("Makefile", "test:\n\tpytest\nX := 1\n", "config")] == [
         "target.test"
     ]
