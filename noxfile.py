@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -42,6 +44,7 @@ def prepare(
     layers = [REQUIREMENTS / f"{lock}.txt", *([REQUIREMENTS / "torch.txt"] if torch else [])]
     contents = b"".join(path.read_bytes() for path in (*layers, ROOT / "pyproject.toml"))
     wanted = hashlib.sha256(contents).hexdigest()
+    keep_bytecode(session)
     stamp = Path(session.virtualenv.location) / "codex-audit-installed"
     if stamp.is_file() and stamp.read_text() == wanted:
         session.debug(f"{lock}: nothing to install")
@@ -53,6 +56,17 @@ def prepare(
         install("-r", str(layer), env=LINKS)
     install("--no-build-isolation", "--no-deps", "-e", ".")
     stamp.write_text(wanted)
+
+
+def keep_bytecode(session: nox.Session) -> None:
+    """Where bytecode may not lie beside sources, as in images, keep it with the environment.
+
+    uv compiles nothing, and every process of a gate would compile torch anew, for seconds.
+    """
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        kept = Path(session.virtualenv.location) / "bytecode"
+        session.env.update(PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(kept))
+        shutil.rmtree(kept / tempfile.gettempdir().lstrip("/"), ignore_errors=True)
 
 
 def gate(session: nox.Session, *, torch: bool = False) -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
@@ -140,6 +142,7 @@ def _install(session: nox.Session, *arguments: str, stdout: IO[str] | None) -> N
     """Install, unless the environment already holds just that: a second run needs no network."""
     if not session.virtualenv.is_sandboxed:
         return
+    keep_bytecode(session)
     project = Path("pyproject.toml")
     contents = project.read_bytes() if project.is_file() else b""
     # What was installed anew beside nox, perhaps under the same version, is installed anew here.
@@ -158,6 +161,18 @@ def _install(session: nox.Session, *arguments: str, stdout: IO[str] | None) -> N
     silent = None if stdout is None else False  # nox refuses both
     session.install(*arguments, env=links, stdout=stdout, silent=silent)
     stamp.write_text(wanted)
+
+
+def keep_bytecode(session: nox.Session) -> None:
+    """Where bytecode may not lie beside sources, as in images, keep it with the environment.
+
+    uv compiles nothing, and every process of a gate would compile torch anew, for seconds. What
+    lies in the directory for temporary files is compiled, but not kept.
+    """
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        kept = Path(session.virtualenv.location) / "bytecode"
+        session.env.update(PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(kept))
+        shutil.rmtree(kept / tempfile.gettempdir().lstrip("/"), ignore_errors=True)
 
 
 def _with_extra(source: str, extra: str) -> str:

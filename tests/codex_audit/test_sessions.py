@@ -89,3 +89,25 @@ def test_an_installation_that_fails_leaves_its_cause_and_no_old_outcome(
 def test_an_extra_is_put_where_it_belongs(source: str, requirement: str) -> None:
     assert _with_extra(source, "lint") == requirement
     assert _with_extra(source, "") == source
+
+
+def test_bytecode_is_kept_with_the_environment_where_it_may_not_lie_beside_sources(
+    make_tree: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noxfile = (
+        "import nox\n"
+        "from codex_audit.sessions import keep_bytecode\n\n\n"
+        "@nox.session\n"
+        "def one(session):\n"
+        "    keep_bytecode(session)\n"
+        '    session.run("python", "-c", "import own")\n'
+    )
+    root = make_tree({"noxfile.py": noxfile, "own.py": "x = 1\n"})
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    for forbidden in ("1", ""):
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", forbidden)
+        done = nox(root, "-s", "one")
+        assert done.returncode == 0, done.stderr
+        kept = list(root.glob(".nox/one/bytecode/**/own.cpython-*.pyc"))
+        beside = list(root.glob("__pycache__/own.cpython-*.pyc"))
+        assert (len(kept), len(beside)) == ((1, 0) if forbidden else (0, 1))
