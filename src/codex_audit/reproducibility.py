@@ -56,7 +56,7 @@ def checklist(
 ) -> Reproducibility:
     """The checklist of a tree, from what its files hold and from the criteria already answered."""
     rules = _rules()
-    matcher = Matcher(findings, lambda _criterion: None)
+    matcher = Matcher(findings, lambda _criterion: None, lambda _hits, _deep: [])
 
     def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
         return tuple(

@@ -14,6 +14,7 @@ import tomli
 from codex_audit import __version__
 from codex_audit.capabilities.accuracy import experimental, load_accuracy
 from codex_audit.capabilities.model import (
+    COMBINATORS,
     CapabilityRule,
     FrameworkRule,
     KindRule,
@@ -139,7 +140,10 @@ def deep(signals: Iterable[Signal]) -> Iterator[Signal]:
     """The signals and all that they are made of."""
     for signal in signals:
         yield signal
-        yield from deep((*(signal.all_ or ()), *(signal.any_ or ()), *(signal.none_ or ())))
+        yield from deep(signal.all_ or ())
+        yield from deep(signal.any_ or ())
+        yield from deep(signal.none_ or ())
+        yield from deep(signal.calls or ())
 
 
 def _read(name: str, text: str, kind: type[Any]) -> Any:
@@ -170,7 +174,7 @@ def check(catalog: Catalog) -> None:
             for expression in (signal.value, signal.not_value, signal.scope, *signal.kw.values()):
                 if expression is not None:
                     union([expression])
-            if kind not in {"all", "any", "none", "criterion"}:
+            if kind not in COMBINATORS:
                 name_matcher(globs(signal))
         except (ValueError, re.error) as error:
             raise CatalogError(f"signal {msgspec.json.encode(signal).decode()}: {error}") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.capabilities.callers import Callers
 from codex_audit.capabilities.catalog import deep
 from codex_audit.capabilities.frameworks import Frameworks
 from codex_audit.capabilities.grading import grade
@@ -16,6 +17,7 @@ from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.diagnosis import Failure, capture
 from codex_audit.outcome import CapturedError, Evidence
 from codex_audit.records import Answer, Capability, Criterion, Kind
+from codex_audit.tree.symbols import Symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -76,7 +78,9 @@ class _Evaluation:
         self._snippet = snippet
         self._declared = not_applicable
         self._findings = findings
-        self._matcher = Matcher(findings, self._met_hits)
+        self._symbols = Symbols(files)
+        self._callers = Callers(self._symbols)
+        self._matcher = Matcher(findings, self._met_hits, self._callers.of)
         self._frameworks = Frameworks(catalog.frameworks, self._matcher, files)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
@@ -86,7 +90,7 @@ class _Evaluation:
         self._errors: list[CapturedError] = []
         self._without: frozenset[str] = frozenset()
         self._explained = named_subjects(catalog.kinds)
-        self._ladder: Ladder | None = Ladder(catalog, self._matcher, files, snippet)
+        self._ladder: Ladder | None = Ladder(catalog, self._matcher, files, self._symbols, snippet)
 
     def run(self, declared: str | None) -> Verdicts:
         self._kind = self._inferred()
@@ -134,7 +138,7 @@ class _Evaluation:
         self._without = frozenset(rule.without)
         line = self._cite(self._matcher.hits(declaration(name)))
         self._kind = declare(self._catalog.kinds, name, self._kind, line)
-        self._matcher = Matcher(self._findings, self._met_hits)
+        self._matcher = Matcher(self._findings, self._met_hits, self._callers.of)
 
     def _climb(self, key: str, criterion: Criterion) -> Criterion:
         """The criterion with how far it is up the ladder."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from codex_audit.capabilities.match import Matcher
     from codex_audit.capabilities.model import CriterionRule
     from codex_audit.tree.facts import Found
+    from codex_audit.tree.symbols import Symbols
 
 
 class Ladder:
@@ -28,16 +29,18 @@ class Ladder:
         catalog: Catalog,
         matcher: Matcher,
         files: Sequence[Found],
+        symbols: Symbols,
         snippet: Callable[[str, int], str],
     ) -> None:
         self._catalog = catalog
         self._matcher = matcher
         self._files = files
+        self._symbols = symbols
         self._snippet = snippet
 
     @cached_property
     def _reach(self) -> Reach:
-        return Reach(self._files)
+        return Reach(self._files, self._symbols)
 
     def climb(self, key: str, criterion: Criterion) -> Criterion:
         """The criterion of that key: tested where it is met, mentioned where it is not."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.capabilities.model import COMBINATORS
 from codex_audit.tree.roles import RANK
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from codex_audit.capabilities.probes import Probes
     from codex_audit.tree.facts import Found
 
-_COMPOSED = frozenset({"all", "any", "none", "criterion"})
 _DOCUMENTS = (".md", ".mdx", ".rst", ".qmd")
 _SUPERSEDED = re.compile(r"(?i)(^|[/_.-])(legacy|deprecated|old|archived?)([/_.-])")
 # What turns weights into another format saves and loads, but nothing that a reader asked about.
@@ -74,7 +74,7 @@ class Findings:
 
     def counts(self, signals: Iterable[Signal]) -> Mapping[str, int]:
         """File -> how many of the signals that ask for facts hold in it."""
-        numbers = {self._probes.number(each) for each in signals if each.kind not in _COMPOSED}
+        numbers = {self._probes.number(each) for each in signals if each.kind not in COMBINATORS}
         return Counter(file.path for number in numbers for file, _ in self._places.get(number, ()))
 
     def hits(self, signal: Signal) -> list[Hit]:
@@ -94,12 +94,20 @@ class Findings:
 
 
 class Matcher:
-    """Finds signals in a tree; `criterion_met` answers signals that refer to other criteria."""
+    """Finds signals in a tree.
+
+    `criterion_met` answers signals that refer to other criteria; `callers` says where the
+    functions around places are called, through so many calls at most.
+    """
 
     def __init__(
-        self, findings: Findings, criterion_met: Callable[[str], Sequence[Hit] | None]
+        self,
+        findings: Findings,
+        criterion_met: Callable[[str], Sequence[Hit] | None],
+        callers: Callable[[Iterable[Hit], int], list[Hit]],
     ) -> None:
         self._findings = findings
+        self._callers = callers
         self._criterion_met = criterion_met
         self._seen: dict[int, tuple[Signal, list[Hit]]] = {}
 
@@ -144,6 +152,9 @@ class Matcher:
             return list(self._criterion_met(signal.criterion or "") or ())
         if kind == "any":
             found = [hit for part in signal.any_ or () for hit in self.hits(part)]
+        elif kind == "calls":
+            inside = [hit for part in signal.calls or () for hit in self.hits(part)]
+            found = self._callers(inside, signal.deep) if inside else []
         elif kind == "all":
             found = self._all(signal)
         elif kind == "none":

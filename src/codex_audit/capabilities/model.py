@@ -16,7 +16,7 @@ FACT_KINDS = (
     "string", "raise", "config", "docker", "shell", "heading", "code", "prose", "link",
     "file", "requirement",
 )  # fmt: skip
-COMBINATORS = ("all", "any", "none", "criterion")
+COMBINATORS = ("all", "any", "none", "calls", "criterion")
 # The attributes of a signal that say what it asks for: keywords of Python have an underscore.
 _OPERANDS = {
     kind: f"{kind}_" if kind in {"import", "def", "class", "raise", "all", "any", "none"} else kind
@@ -34,9 +34,9 @@ class Signal(
 ):
     """One thing to look for: a fact of one kind, or a combination of signals.
 
-    Exactly one of the fact kinds, `all`, `any`, `none` or `criterion` is given. A fact kind is
-    given the names it looks for: globs (`*` also crosses dots and slashes), or `re:` and a
-    regular expression that must match the whole name.
+    Exactly one of the fact kinds, `all`, `any`, `none`, `calls` or `criterion` is given. A fact
+    kind is given the names it looks for: globs (`*` also crosses dots and slashes), or `re:` and
+    a regular expression that must match the whole name.
 
     Attributes:
         value: regular expression searched in the fact's text (arguments, right-hand side, line).
@@ -51,6 +51,7 @@ class Signal(
         at_least: number of different files that must show it.
         min: for `requirement`, the lowest version that its lower bound must reach.
         within: where all of `all` must be found together.
+        deep: for `calls`, how many calls away the function may be.
     """
 
     import_: Globs | None = msgspec.field(name="import", default=None)
@@ -78,6 +79,7 @@ class Signal(
     all_: tuple[Signal, ...] | None = msgspec.field(name="all", default=None)
     any_: tuple[Signal, ...] | None = msgspec.field(name="any", default=None)
     none_: tuple[Signal, ...] | None = msgspec.field(name="none", default=None)
+    calls: tuple[Signal, ...] | None = None
     criterion: str | None = None
 
     value: str | None = None
@@ -93,6 +95,7 @@ class Signal(
     at_least: int = 1
     min: str | None = None
     within: Within = "repo"
+    deep: Small = 1
 
     @cached_property
     def kind(self) -> str:

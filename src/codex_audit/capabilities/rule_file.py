@@ -202,6 +202,8 @@ def _check_signal(file: RuleFile, key: str, signal: Signal) -> None:
             raise file.wrong(f"{key}.roles", f"no role {role!r}", f"there are {known}, and '*'")
     if signal.at_least < 1:
         raise file.wrong(f"{key}.at_least", "it is below 1", "give a number of files")
+    if signal.deep != 1 and kind != "calls":
+        raise file.wrong(f"{key}.deep", f"`{kind}` follows no calls", "use it beside `calls`")
     if signal.min is not None and not (kind == "requirement" and _VERSION.fullmatch(signal.min)):
         raise file.wrong(
             f"{key}.min",
@@ -255,5 +257,8 @@ def _deep(key: str, signals: Sequence[Signal]) -> Iterator[tuple[str, Signal]]:
     for index, signal in enumerate(signals):
         place = f"{key}[{index}]"
         yield place, signal
-        for kind, parts in (("all", signal.all_), ("any", signal.any_), ("none", signal.none_)):
+        for kind, parts in (
+            ("all", signal.all_), ("any", signal.any_), ("none", signal.none_),
+            ("calls", signal.calls),
+        ):  # fmt: skip
             yield from _deep(f"{place}.{kind}", parts or ())

@@ -62,7 +62,7 @@ def _read(files: Sequence[TreeFile], read: Callable[[TreeFile], Found]) -> Seque
             return [read(file) for file in files]
         from codex_audit.tree import processes  # noqa: PLC0415 - large trees only
 
-        if not processes.AVAILABLE:
+        if not processes.available():
             return [read(file) for file in files]
         return processes.read_in_processes(read, files, jobs)
 

@@ -53,6 +53,9 @@ def signal_text(signal: Signal) -> str:
         return f"`{signal.criterion}` is met{many}"
     if kind == "any":
         return " or ".join(f"({signal_text(part)})" for part in signal.any_ or ()) + many
+    if kind == "calls":
+        inner = " or ".join(f"({signal_text(part)})" for part in signal.calls or ())
+        return f"a call of a function that has {inner}{many}"
     if kind == "none":
         return " and ".join(f"no ({signal_text(part)})" for part in signal.none_ or ())
     if kind == "all":

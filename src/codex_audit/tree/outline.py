@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import re
 import sys
 from bisect import bisect
@@ -34,6 +35,8 @@ _OTHERS = frozenset(sys.stdlib_module_names) | {
 
 _OWN = frozenset({"self", "cls", "super"})
 _BUILTINS = frozenset(dir(builtins))
+# Methods of what anybody is given: nothing is known of who has them.
+_COMMON = frozenset().union(*map(dir, (str, bytes, list, dict, set, io.IOBase, io.TextIOBase)))
 
 
 class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,9 +46,9 @@ class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         first, last: its lines, decorators included.
-        uses: what it calls, and the first line that does: names as in facts. Of a test also
-            `&name` for a function that is handed on, `run:`, `file:` and `config:` for what it
-            runs and names.
+        uses: what it calls, and the first line that does: names as in facts; `?.name` is a method
+            of nobody knows what, not noted of tests. Of a test also `&name` for a function that is
+            handed on, `run:`, `file:` and `config:` for what it runs and names.
         bases: of a class.
         tags: `class`, `fixture`, `skip`, `patch` (it replaces parts), `starts` (a program).
         unsure: first and last lines of what does not run each time: branches, what follows
@@ -127,6 +130,7 @@ class Outliner:
         # First parts of names that may lead into the repository, and the names bound to such.
         self._heads: set[str] = set()
         self._bound: set[str] = {"self"}
+        self._imported: set[str] = set()
         self._stars: list[str] = []
         self._units: list[Unit] = []
         self._here = _Open("")
@@ -148,6 +152,7 @@ class Outliner:
 
     def imported(self, name: str, bound: str) -> None:
         """An import of `name`, a module or what is in it, which is then called `bound`."""
+        self._imported.add(bound)
         head = name.partition(".")[0]
         if head not in self._external:
             self._heads.add(head)
@@ -224,6 +229,8 @@ class Outliner:
                 made = scope.find(name)
                 use = f"{made[:-2]}.__call__" if made and made[-1] == ")" else name
                 self._here.use(use, node.lineno)
+            elif not self.testing and rest and self._of_something(node, scope):
+                self._here.use(f"?.{name.rpartition('.')[2]}", node.lineno)
         elif name in self._heads or name not in _BUILTINS:
             made = scope.find(name)
             if made and made[-1] == ")":  # an instance of that class
@@ -235,6 +242,17 @@ class Outliner:
             self._tested(name, node)
             for argument in (*node.args, *(word.value for word in node.keywords)):
                 self._handed(argument, scope)
+
+    def _of_something(self, node: ast.Call, scope: Scope) -> bool:
+        """Whether it calls a method of nobody knows what, under a name that lists do not have."""
+        root: ast.expr = node.func
+        if not isinstance(root, ast.Attribute) or root.attr in _COMMON:
+            return False
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if not isinstance(root, ast.Name) or root.id in self._imported:
+            return False
+        return scope.find(root.id) in {None, root.id}
 
     def _handed(self, node: ast.expr, scope: Scope) -> None:
         """An argument: a function that is handed on is called, one expects of a test."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections import deque
 from contextlib import contextmanager
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import current_process, get_all_start_methods, get_context
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     Read = Callable[[TreeFile], Found]
 
-AVAILABLE = "fork" in get_all_start_methods()
+
+def available() -> bool:
+    """Whether this system can fork, and this process may: those of a pool may have no children."""
+    return "fork" in get_all_start_methods() and not current_process().daemon
 
 
 def read_in_processes(read: Read, files: Sequence[TreeFile], jobs: int) -> list[Found]:

@@ -173,7 +173,8 @@ class _Walker(Expressions):
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         in_class = self._scope.is_class
-        decorators = [self._decorator(decorator) for decorator in node.decorator_list]
+        own = f"{self._scope.name}.{node.name}".lstrip(".")
+        decorators = [self._decorator(decorator, own) for decorator in node.decorator_list]
         stub = is_stub(node, decorators) and not (in_class and is_exempt_class(self._class_bases))
         if stub:
             text = self._lines[node.lineno - 1].decode("utf-8", "replace")
@@ -194,7 +195,7 @@ class _Walker(Expressions):
             if default is not None:
                 self._expression(default)
         outer = self._scope
-        self._scope = Scope(f"{outer.name}.{node.name}".lstrip("."), outer)
+        self._scope = Scope(own, outer)
         for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
             # A parameter hides what the name meant outside; its annotation may say what it is.
             self._scope.known[argument.arg] = (
@@ -231,9 +232,10 @@ class _Walker(Expressions):
             for word in node.keywords
             if word.arg == "metaclass"
         ]
-        decorators = [f"@{self._decorator(decorator)}" for decorator in node.decorator_list]
+        own = f"{self._scope.name}.{node.name}".lstrip(".")
+        decorators = [f"@{self._decorator(decorator, own)}" for decorator in node.decorator_list]
         outer, outer_bases = self._scope, self._class_bases
-        self._scope = Scope(f"{outer.name}.{node.name}".lstrip("."), outer, is_class=True)
+        self._scope = Scope(own, outer, is_class=True)
         if self._wants("class", node.name):  # in its own scope, where its fields and methods are
             self._add("class", node.name, node, self._text_of_bases(node), (*bases, *decorators))
         self._class_bases = tuple(bases)
@@ -270,11 +272,12 @@ class _Walker(Expressions):
             elif target.id in self._scope.known:
                 del self._scope.known[target.id]  # it is something else from here on
 
-    def _decorator(self, node: ast.expr) -> str:
+    def _decorator(self, node: ast.expr, decorated: str) -> str:
+        """The name of a decorator, which is a fact in the scope of what it decorates."""
         name, _ = dotted(node.func if isinstance(node, ast.Call) else node, self._scope)
         if self._wants("decorator", name):
             value = self._arguments(node) if isinstance(node, ast.Call) else ""
-            self._add("decorator", name, node, value)
+            self.facts.append(Fact("decorator", name, node.lineno, value, decorated))
         if isinstance(node, ast.Call):
             self._expression(node)
         return name

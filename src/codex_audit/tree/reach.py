@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from codex_audit.tree.roles import is_test_module
-from codex_audit.tree.symbols import Symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from codex_audit.tree.facts import Found
     from codex_audit.tree.outline import Unit
-    from codex_audit.tree.symbols import Place
+    from codex_audit.tree.symbols import Place, Symbols
 
 # A test reaches what it calls, and what that calls whatever its conditions, so many calls far: on a
 # longer way, nobody would call it a test of what is at its end.
@@ -37,9 +36,9 @@ class Reached(msgspec.Struct, frozen=True):
 class Reach:
     """What the tests of a tree reach."""
 
-    def __init__(self, files: Sequence[Found]) -> None:
+    def __init__(self, files: Sequence[Found], symbols: Symbols) -> None:
         self._files = files
-        self._symbols = Symbols(files)
+        self._symbols = symbols
         self._roles = {file.path: file.role for file in files}
         self._units: dict[Place, Reached] = {}
         self._named: dict[str, Reached] = {}

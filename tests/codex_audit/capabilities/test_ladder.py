@@ -127,7 +127,7 @@ def test_a_list_of_changes_a_test_s_notes_and_comments_are_no_documents(
 def test_a_fault_in_reading_tests_leaves_the_answers_and_is_shown(
     make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_files: object) -> None:
+    def broken(_files: object, _symbols: object) -> None:
         raise RuntimeError("no way through")
 
     monkeypatch.setattr(module, "Reach", broken)

@@ -5,12 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from codex_audit.capabilities.callers import Callers
 from codex_audit.capabilities.catalog import deep
 from codex_audit.capabilities.match import Findings, Matcher
 from codex_audit.capabilities.model import Signal
 from codex_audit.capabilities.probes import Probes
 from codex_audit.tree.extract import extract
 from codex_audit.tree.roles import role_of
+from codex_audit.tree.symbols import Symbols
 
 SAVE = {"call": "torch.save"}
 OPTIMIZER = {"key": "optimizer"}
@@ -30,7 +32,7 @@ def find(
         here = probes.of(role_of(path))
         found.append(here.find(extract(path, role_of(path), text.encode(), here)))
     findings = Findings(probes, found)
-    matcher = Matcher(findings, lambda _criterion: None)
+    matcher = Matcher(findings, lambda _criterion: None, Callers(Symbols(found)).of)
     hits = matcher.first(
         asked[:topic],
         entrances_first=entrances_first,

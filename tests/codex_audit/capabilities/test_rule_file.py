@@ -67,6 +67,8 @@ def test_shipped_rules_hold_to_the_same_checks(name: str) -> None:
         (met('{ call = "" }'), ["criteria.card.met[0].call: it names nothing"]),
         (met('{ call = "a", roles = ["tests"] }'), ["met[0].roles: no role 'tests'", "core"]),
         (met('{ call = "a", at_least = 0 }'), ["met[0].at_least: it is below 1"]),
+        (met('{ call = "a", deep = 2 }'), ["met[0].deep: `call` follows no calls"]),
+        (met('{ calls = [{ call = "a(" , value = "(" }] }'), ["met[0].calls[0].value"]),
         (met('{ call = "a", min = "2.6" }'), ["met[0].min", "beside `requirement`"]),
         (met('{ requirement = "torch", min = "two" }'), ["met[0].min: 'two'"]),
         (met('{ call = "a", within = "line" }'), ["met[0].within: invalid enum value 'line'"]),

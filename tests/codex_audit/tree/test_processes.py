@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import codex_audit
 from codex_audit.tree.facts import Found
 from codex_audit.tree.files import TreeFile
-from codex_audit.tree.processes import read_in_processes
+from codex_audit.tree.processes import available, read_in_processes
 
 FILES = [TreeFile(f"{number}.py", 1, "core") for number in range(9)]
 
@@ -77,3 +78,9 @@ def alive(process: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_a_process_of_a_pool_reads_alone_since_it_may_have_no_children() -> None:
+    assert available()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert not pool.apply(available)

@@ -12,6 +12,7 @@ from codex_audit.tree.facts import Found
 from codex_audit.tree.outline import packed
 from codex_audit.tree.reach import MOST_CALLS, Reach, Reached
 from codex_audit.tree.roles import role_of
+from codex_audit.tree.symbols import Symbols
 
 TRAINER = """\
 import torch
@@ -51,7 +52,7 @@ def reach(files: dict[str, str]) -> Reach:
         role = role_of(path)
         facts = extract(path, role, dedent(text).encode(), Everything())
         found.append(Found(path, role, facts.lines, outline=packed(facts.outline)))
-    return Reach(found)
+    return Reach(found, Symbols(found))
 
 
 def line_of(text: str, part: str) -> int:
