@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import tomli
 
+from codex_audit.capabilities.callers import Callers
 from codex_audit.capabilities.match import Hit, Matcher
 from codex_audit.capabilities.model import Signal
 from codex_audit.outcome import Evidence
 from codex_audit.records import Answer, Proof, Reproducibility, Seed
+from codex_audit.tree.symbols import Symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,7 +58,7 @@ def checklist(
 ) -> Reproducibility:
     """The checklist of a tree, from what its files hold and from the criteria already answered."""
     rules = _rules()
-    matcher = Matcher(findings, lambda _criterion: None, lambda _hits, _deep: [])
+    matcher = Matcher(findings, lambda _criterion: None, Callers(Symbols(tree_files)))
 
     def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
         return tuple(

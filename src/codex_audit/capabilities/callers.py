@@ -1,4 +1,4 @@
-"""Where the functions of a tree are called, as far as reading tells: nothing is run."""
+"""What runs when, as far as reading tells: who calls a function, what is in no branch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Callers:
         """Where the functions around `hits` are called, through `deep` calls at most.
 
         A function inside another one is called by that, in the line of the hit. A method of
-        nobody knows what is called where every method of that name is one of the functions.
+        nobody knows what is called where every method of that name that calls anything is one of
+        the functions.
         """
         found: dict[Hit, None] = {}
         level: dict[Place, None] = {}
@@ -60,6 +61,12 @@ class Callers:
                     following[place] = None
             level = following
         return list(found)
+
+    def surely(self, hit: Hit) -> bool:
+        """Whether that line runs whenever its function does, or its module: it is in no branch."""
+        units = self._symbols.units(hit.path).get(self._unit(hit), [])
+        around = [unit for unit in units if unit.first <= hit.line <= unit.last]
+        return bool(around) and around[0].surely(hit.line)
 
     def _unit(self, hit: Hit) -> str:
         """The function or method that a hit lies in; `""` where it lies in none."""
@@ -110,13 +117,15 @@ class Callers:
         return self._made[path]
 
     def _methods(self, name: str) -> list[Place]:
-        """The methods of that name of all classes that run."""
+        """The methods of that name of all classes that run; what calls nothing is a stub."""
         if name not in self._known:
             self._known[name] = [
                 (path, unit.name)
                 for path in self._naming([name])
                 for unit in self._symbols.outline(path).units
-                if unit.name.rpartition(".")[2] == name and self._in_class(path, unit.name)
+                if unit.uses
+                and unit.name.rpartition(".")[2] == name
+                and self._in_class(path, unit.name)
             ]
         return self._known[name]
 

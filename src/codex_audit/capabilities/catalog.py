@@ -144,6 +144,7 @@ def deep(signals: Iterable[Signal]) -> Iterator[Signal]:
         yield from deep(signal.any_ or ())
         yield from deep(signal.none_ or ())
         yield from deep(signal.calls or ())
+        yield from deep(signal.surely or ())
 
 
 def _read(name: str, text: str, kind: type[Any]) -> Any:

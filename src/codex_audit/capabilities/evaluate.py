@@ -80,7 +80,7 @@ class _Evaluation:
         self._findings = findings
         self._symbols = Symbols(files)
         self._callers = Callers(self._symbols)
-        self._matcher = Matcher(findings, self._met_hits, self._callers.of)
+        self._matcher = Matcher(findings, self._met_hits, self._callers)
         self._frameworks = Frameworks(catalog.frameworks, self._matcher, files)
         self._answers: dict[str, tuple[Criterion, list[Hit]]] = {}
         self._open: list[str] = []
@@ -138,7 +138,7 @@ class _Evaluation:
         self._without = frozenset(rule.without)
         line = self._cite(self._matcher.hits(declaration(name)))
         self._kind = declare(self._catalog.kinds, name, self._kind, line)
-        self._matcher = Matcher(self._findings, self._met_hits, self._callers.of)
+        self._matcher = Matcher(self._findings, self._met_hits, self._callers)
 
     def _climb(self, key: str, criterion: Criterion) -> Criterion:
         """The criterion with how far it is up the ladder."""

@@ -14,6 +14,7 @@ from codex_audit.tree.roles import RANK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from codex_audit.capabilities.callers import Callers
     from codex_audit.capabilities.model import Signal
     from codex_audit.capabilities.probes import Probes
     from codex_audit.tree.facts import Found
@@ -96,15 +97,15 @@ class Findings:
 class Matcher:
     """Finds signals in a tree.
 
-    `criterion_met` answers signals that refer to other criteria; `callers` says where the
-    functions around places are called, through so many calls at most.
+    `criterion_met` answers signals that refer to other criteria; `callers` those about where
+    functions are called, and about lines that run in any case.
     """
 
     def __init__(
         self,
         findings: Findings,
         criterion_met: Callable[[str], Sequence[Hit] | None],
-        callers: Callable[[Iterable[Hit], int], list[Hit]],
+        callers: Callers,
     ) -> None:
         self._findings = findings
         self._callers = callers
@@ -154,7 +155,10 @@ class Matcher:
             found = [hit for part in signal.any_ or () for hit in self.hits(part)]
         elif kind == "calls":
             inside = [hit for part in signal.calls or () for hit in self.hits(part)]
-            found = self._callers(inside, signal.deep) if inside else []
+            found = self._callers.of(inside, signal.deep) if inside else []
+        elif kind == "surely":
+            every = (hit for part in signal.surely or () for hit in self.hits(part))
+            found = [hit for hit in every if self._callers.surely(hit)]
         elif kind == "all":
             found = self._all(signal)
         elif kind == "none":

@@ -16,7 +16,7 @@ FACT_KINDS = (
     "string", "raise", "config", "docker", "shell", "heading", "code", "prose", "link",
     "file", "requirement",
 )  # fmt: skip
-COMBINATORS = ("all", "any", "none", "calls", "criterion")
+COMBINATORS = ("all", "any", "none", "calls", "surely", "criterion")
 # The attributes of a signal that say what it asks for: keywords of Python have an underscore.
 _OPERANDS = {
     kind: f"{kind}_" if kind in {"import", "def", "class", "raise", "all", "any", "none"} else kind
@@ -34,9 +34,9 @@ class Signal(
 ):
     """One thing to look for: a fact of one kind, or a combination of signals.
 
-    Exactly one of the fact kinds, `all`, `any`, `none`, `calls` or `criterion` is given. A fact
-    kind is given the names it looks for: globs (`*` also crosses dots and slashes), or `re:` and
-    a regular expression that must match the whole name.
+    Exactly one of the fact kinds, `all`, `any`, `none`, `calls`, `surely` or `criterion` is given.
+    A fact kind is given the names it looks for: globs (`*` also crosses dots and slashes), or
+    `re:` and a regular expression that must match the whole name.
 
     Attributes:
         value: regular expression searched in the fact's text (arguments, right-hand side, line).
@@ -80,6 +80,7 @@ class Signal(
     any_: tuple[Signal, ...] | None = msgspec.field(name="any", default=None)
     none_: tuple[Signal, ...] | None = msgspec.field(name="none", default=None)
     calls: tuple[Signal, ...] | None = None
+    surely: tuple[Signal, ...] | None = None
     criterion: str | None = None
 
     value: str | None = None

@@ -259,6 +259,6 @@ def _deep(key: str, signals: Sequence[Signal]) -> Iterator[tuple[str, Signal]]:
         yield place, signal
         for kind, parts in (
             ("all", signal.all_), ("any", signal.any_), ("none", signal.none_),
-            ("calls", signal.calls),
+            ("calls", signal.calls), ("surely", signal.surely),
         ):  # fmt: skip
             yield from _deep(f"{place}.{kind}", parts or ())

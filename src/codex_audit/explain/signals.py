@@ -56,6 +56,9 @@ def signal_text(signal: Signal) -> str:
     if kind == "calls":
         inner = " or ".join(f"({signal_text(part)})" for part in signal.calls or ())
         return f"a call of a function that has {inner}{many}"
+    if kind == "surely":
+        inner = " or ".join(f"({signal_text(part)})" for part in signal.surely or ())
+        return f"outside of every branch {inner}{many}"
     if kind == "none":
         return " and ".join(f"no ({signal_text(part)})" for part in signal.none_ or ())
     if kind == "all":

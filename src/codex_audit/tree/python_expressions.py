@@ -25,6 +25,7 @@ class Expressions:
         self._wants = interest.wants
         self._outliner = outliner
         self._scope = Scope("", None)
+        self._chosen: set[ast.AST] = set()  # what an `if … else …` of a line chooses
 
     def _text(self, node: ast.AST, limit: int = 300) -> str:
         first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
@@ -78,8 +79,10 @@ class Expressions:
         elif isinstance(node, ast.Subscript):
             if (text := constant(node.slice)) is not None and self._wants("lookup", text):
                 self._add("lookup", text, node, self._text(node.value))
-        elif isinstance(node, ast.IfExp) and self._wants("test", "ifexp"):
-            self._add("test", "ifexp", node, self._text(node.test))
+        elif isinstance(node, ast.IfExp):
+            self._chosen.update((node.body, node.orelse))
+            if self._wants("test", "ifexp"):
+                self._add("test", "ifexp", node, self._text(node.test))
         elif self._outliner.testing and isinstance(node, ast.List | ast.Tuple):
             self._outliner.listed(node.elts, self._scope)
         elif self._outliner.testing and isinstance(node, ast.BinOp):
@@ -117,8 +120,9 @@ class Expressions:
         if self._wants("call", name) or (alt and self._wants("call", alt)):
             keywords = tuple((word.arg or "**", self._text(word.value)) for word in node.keywords)
             value = self._arguments(node, keywords)
+            tags = ("chosen",) if node in self._chosen else ()
             self.facts.append(
-                Fact("call", name, node.lineno, value, self._scope.name, (), alt, keywords)
+                Fact("call", name, node.lineno, value, self._scope.name, tags, alt, keywords)
             )
         last = name.rpartition(".")[2]
         text = constant(node.args[0]) if node.args and last in {"get", "pop"} else None

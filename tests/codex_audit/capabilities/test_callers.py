@@ -76,7 +76,9 @@ def test_a_method_of_nobody_knows_what_where_only_such_have_that_name() -> None:
     assert called({"pipe.py": METHOD, "main.py": GIVEN}) == ["main.py:2"]
     own = "class Run:\n    def go(self, x):\n        self.pipe.sgd_iter(x)\n"
     assert called({"pipe.py": METHOD, "main.py": own}) == ["main.py:3"]
-    other = "class Mock:\n    def sgd_iter(self, x):\n        return x\n"
+    stub = "class Base:\n    def sgd_iter(self, x):\n        pass\n"
+    assert called({"pipe.py": METHOD, "base.py": stub, "main.py": GIVEN}) == ["main.py:2"]
+    other = "class Mock:\n    def sgd_iter(self, x):\n        return x.sum()\n"
     assert called({"pipe.py": METHOD, "other.py": other, "main.py": GIVEN}) == []
 
 
@@ -88,3 +90,15 @@ def test_a_method_that_lists_and_dictionaries_have_is_not_known_by_its_name() ->
 def test_a_function_of_a_module_is_no_method_of_nobody_knows_what() -> None:
     given = "import torch\n\n\ndef run(x):\n    torch.sgd_iter(x)\n"
     assert called({"pipe.py": METHOD, "main.py": given}) == []
+
+
+def test_surely_is_what_stands_in_no_branch_of_its_function_or_module() -> None:
+    code = (
+        "def main(a):\n"
+        "    a.backward()\n"
+        "    if a:\n        a.backward()\n"
+        "    with a:\n        a.backward()\n"
+        "if __name__ == '__main__':\n    b.backward()\n"
+        "if b:\n    b.backward()\n"
+    )
+    assert [line for _, line in find({"a.py": code}, {"surely": [BACKWARD]})] == [2, 6, 8]

@@ -46,7 +46,7 @@ def test_the_example_works(make_repository: Make) -> None:
 
 def test_the_page_names_every_key_and_kind() -> None:
     named = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\|.*", PAGE, re.MULTILINE))))
-    combined = {"all", "any", "none", "calls", "deep", "criterion", "within"}
+    combined = {"all", "any", "none", "calls", "surely", "deep", "criterion", "within"}
     signal = {field for field in Signal.__struct_encode_fields__ if field not in combined}
     assert signal <= named
     assert set(FACT_KINDS) <= named

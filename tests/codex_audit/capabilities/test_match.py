@@ -32,7 +32,7 @@ def find(
         here = probes.of(role_of(path))
         found.append(here.find(extract(path, role_of(path), text.encode(), here)))
     findings = Findings(probes, found)
-    matcher = Matcher(findings, lambda _criterion: None, Callers(Symbols(found)).of)
+    matcher = Matcher(findings, lambda _criterion: None, Callers(Symbols(found)))
     hits = matcher.first(
         asked[:topic],
         entrances_first=entrances_first,

@@ -234,3 +234,12 @@ def test_only_facts_that_somebody_asks_for_are_kept() -> None:
     assert [(fact.kind, fact.name) for fact in found.facts] == [
         ("call", "torch.save"), ("key", "Optimizer"),
     ]  # fmt: skip
+
+
+def test_a_call_that_an_if_of_its_line_chooses_is_marked() -> None:
+    source = b"a = f() if x else g()\nb = f(g() if x else None)\nc = h()\n"
+    facts = python_facts("a.py", "core", source, Everything()).facts
+    calls = [(fact.name, fact.line, fact.tags) for fact in facts if fact.kind == "call"]
+    assert calls == [
+        ("f", 1, ("chosen",)), ("g", 1, ("chosen",)), ("f", 2, ()), ("g", 2, ("chosen",)), ("h", 3, ()),
+    ]  # fmt: skip
