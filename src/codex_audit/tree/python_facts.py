@@ -303,6 +303,10 @@ class _Walker(Expressions):
                 self._add("key", key, node, self._text(node.value) if node.value else "")
             self._expression(target.slice)
             target = target.value
+            # of one of several: `groups[0]["lr"]`
+            if isinstance(target, ast.Subscript):
+                self._expression(target.slice)
+                target = target.value
         if isinstance(target, ast.Name | ast.Attribute):
             name, written = dotted(target, self._scope)
             if isinstance(target, ast.Name):

@@ -59,12 +59,13 @@ def role_of(path: str, *, program: bool = False) -> str:
         return "test"
     if name in _CI_NAMES:
         return "ci"
+    benchmark = name.startswith(("bench_", "benchmark")) or name == "bench.py"
     for role, names in _DIRECTORIES:
         if folders & names:
-            return role
+            return "benchmark" if benchmark and role == "script" else role
     if name.endswith(".ipynb"):
         return "example"
-    if name.startswith(("bench_", "benchmark")) or name == "bench.py":
+    if benchmark:
         return "benchmark"
     if len(parts) == 1 and name.endswith(".py"):
         return "script"

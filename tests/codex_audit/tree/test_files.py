@@ -191,6 +191,7 @@ def test_git_variables_of_the_caller_do_not_mislead(
         ("examples/demo.py", "example"), ("walk.ipynb", "example"), ("docs/conf.py", "docs"),
         (".github/workflows/ci.yml", "ci"), ("benchmarks/speed.py", "benchmark"),
         ("tests/fixtures/repo/test_x.py", "fixture"), ("semgrep_rules/python/x.py", "fixture"),
+        ("scripts/benchmark_speed.py", "benchmark"), ("tests/benchmark_speed.py", "test"),
     ],
 )  # fmt: skip
 def test_roles(path: str, role: str) -> None:

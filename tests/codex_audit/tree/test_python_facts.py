@@ -177,9 +177,11 @@ def test_imports_say_whether_they_are_guarded(source: str, tag: str) -> None:
 
 
 def test_a_class_stands_in_its_own_scope_and_items_are_marked() -> None:
-    found = read("class A:\n    x: int = 1\nTABLE['a'] = A\nlr = 1\n")
+    found = read("class A:\n    x: int = 1\nTABLE['a'] = A\ngroups[0]['rate'] *= 2\nlr = 1\n")
     assert one(found, "class", "A").scope == one(found, "assign", "x").scope == "A"
     assert one(found, "assign", "TABLE").tags == ("item",)
+    assert one(found, "assign", "groups").tags == ("item",)
+    assert one(found, "assign", "groups").value == "*= 2"
     assert one(found, "assign", "lr").tags == ()
 
 
