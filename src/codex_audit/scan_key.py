@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from codex_audit.settings import Settings
     from codex_audit.tree.files import Tree
 
@@ -21,12 +23,25 @@ GROUP = "codex_audit.catalog"
 _PARTS = (".", "tree", "capabilities", "capabilities/frameworks", "causes")
 
 
+def rule_packages() -> tuple[EntryPoint, ...]:
+    """The entry points of installed packages that add rules, in the order of their names.
+
+    All that is installed has to be asked for them: they are read once for an import path.
+    """
+    return _rule_packages(tuple(sys.path))
+
+
+@once
+def _rule_packages(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.value)))
+
+
 def scan_key(tree: Tree, settings: Settings) -> bytes | None:
     """The key of the audit of `tree` under `settings`; None where it is better made anew.
 
     That is where rules come from files of others, or where not all of the tree could be listed.
     """
-    if settings.catalog or tree.git_problem or tree.unreadable or entry_points(group=GROUP):
+    if settings.catalog or tree.git_problem or tree.unreadable or rule_packages():
         return None
     digest = hashlib.blake2b(b"scan\0", key=_program(), digest_size=24)
     digest.update(str(tree.root).encode("utf-8", "surrogateescape"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import msgspec
 from codex_audit.capabilities.catalog import Catalog, CatalogError, load_catalog
 from codex_audit.capabilities.model import CapabilityRule
 from codex_audit.capabilities.rule_file import RuleFile, read_rule_file, wrong
-from codex_audit.scan_key import GROUP
+from codex_audit.scan_key import GROUP, rule_packages
 from codex_audit.tree.reading import read_regular
 
 if TYPE_CHECKING:
@@ -227,7 +226,7 @@ def _text(source: str, path: Path) -> str:
 
 def _installed() -> Iterator[tuple[str, str]]:
     """Name and text of each file in the packages that entry points name."""
-    for entry in sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.value)):
+    for entry in rule_packages():
         folder = _folder(entry)
         found = sorted(folder.glob("*.toml"))
         if not found:

@@ -110,6 +110,11 @@ class Signal(
             raise ValueError(f"a signal names exactly one kind, not {given or 'none'}")
         return given[0]
 
+    @cached_property
+    def identity(self) -> bytes:
+        """What tells this signal from others: that of equal ones is the same."""
+        return msgspec.msgpack.encode(self)
+
     def operand(self, kind: str) -> Globs | tuple[Signal, ...] | None:
         """What is given for `kind`."""
         operand: Globs | tuple[Signal, ...] | None = getattr(self, _OPERANDS[kind])

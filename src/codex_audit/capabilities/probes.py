@@ -7,8 +7,6 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from codex_audit.capabilities.catalog import globs
 from codex_audit.capabilities.model import COMBINATORS
 from codex_audit.tree.facts import LONG_NAMES, NAME_LIMIT, Fact, Found
@@ -93,7 +91,7 @@ class Probes:
             kind = signal.kind
             if kind in COMBINATORS:
                 continue
-            key = identity(signal)
+            key = signal.identity
             if key not in self._numbers:
                 number = self._numbers[key] = len(self._probes)
                 self._probes.append(Probe(number, signal))
@@ -120,7 +118,7 @@ class Probes:
         Raises:
             KeyError: it is not among those that were given.
         """
-        return self._numbers[identity(signal)]
+        return self._numbers[signal.identity]
 
     def digest(self) -> bytes:
         """What tells these probes, with their numbers, from any others."""
@@ -206,11 +204,6 @@ class RoleProbes:
             file.code_lines, file.stubs, file.markers, file.problem, broken,
             packed(file.outline),
         )  # fmt: skip
-
-
-def identity(signal: Signal) -> bytes:
-    """What tells one signal from another."""
-    return msgspec.msgpack.encode(signal)
 
 
 def roles_of(signal: Signal) -> frozenset[str]:
