@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from codex_audit.tree.config_facts import shell_lines
-from codex_audit.tree.facts import Fact, collapse
+from codex_audit.tree.facts import TEXT_LIMIT, Fact, collapse
 from codex_audit.tree.reading import text_lines
 
 _LINE_LIMIT = 4000
+_SENTENCE = re.compile(r"[.!?;] ")
 
 # A backtick fence has no backtick after its language: `` ```x``` `` in a line is none.
 _FENCE = re.compile(r"\s*+(`{3,}+|~{3,}+)\s*+([\w+.-]*+)(?!.*`)")
@@ -23,6 +24,19 @@ _ENDS = re.compile(r"(;|&&|\|\||\b(?:then|else|do))\s*+\\$")
 def _lines(text: str) -> list[str]:
     """The lines of a text, cut where no reader would follow: links are sought in all of each."""
     return [line[:_LINE_LIMIT] for line in text_lines(text)]
+
+
+def _prose(line: str, number: int) -> list[Fact]:
+    """A line of prose; a paragraph that is one long line in pieces that end where sentences do."""
+    text = collapse(line, _LINE_LIMIT)
+    facts = []
+    while len(text) > TEXT_LIMIT:
+        ends = [end.end() for end in _SENTENCE.finditer(text, TEXT_LIMIT // 3, TEXT_LIMIT)]
+        cut = ends[-1] if ends else text.rfind(" ", 1, TEXT_LIMIT)
+        cut = cut if cut > 0 else TEXT_LIMIT
+        facts.append(Fact("prose", "", number, text[:cut].strip()))
+        text = text[cut:].strip()
+    return [*facts, Fact("prose", "", number, text)]
 
 
 def markdown_facts(text: str, first: int = 1) -> list[Fact]:
@@ -52,7 +66,7 @@ def markdown_facts(text: str, first: int = 1) -> list[Fact]:
                 Fact("heading", str(len(heading.group(1))), number, collapse(heading.group(2)))
             )
         elif line.strip():
-            facts.append(Fact("prose", "", number, collapse(line)))
+            facts += _prose(line, number)
             facts += [Fact("link", target, number, title) for title, target in _LINK.findall(line)]
     return facts
 
@@ -101,7 +115,7 @@ def rst_facts(text: str) -> list[Fact]:
                 levels.append(mark)
             facts.append(Fact("heading", str(levels.index(mark) + 1), number, collapse(line)))
             continue
-        facts.append(Fact("prose", "", number, collapse(line)))
+        facts += _prose(line, number)
         if line.rstrip().endswith("::"):
             block_indent, language = indent, ""
     return facts
