@@ -104,6 +104,7 @@ def test_bytecode_is_kept_with_the_environment_where_it_may_not_lie_beside_sourc
     )
     root = make_tree({"noxfile.py": noxfile, "own.py": "x = 1\n"})
     monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
     for forbidden in ("1", ""):
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", forbidden)
         done = nox(root, "-s", "one")
