@@ -78,19 +78,23 @@ def scan(
     path: Path, json_file: Path | None, format_name: str, fail_on: str, *, no_cache: bool
 ) -> None:
     """Audit the tree at PATH, a repository or a directory of one, without running any of it."""
-    from codex_audit.outcome import write_atomically  # noqa: PLC0415
-    from codex_audit.projects import audited  # noqa: PLC0415
-    from codex_audit.report.formats import find_format  # noqa: PLC0415
-    from codex_audit.report.merge import merge  # noqa: PLC0415
+    from codex_audit.collection import no_collection, no_collection_at_exit  # noqa: PLC0415
 
-    _directory(path)
-    what = audited(path)
-    cached = not no_cache
-    found, projects = what.scan(_command(), cached=cached), what.projects(_command(), cached=cached)
-    document = merge(found, None, what.settings, projects)
-    if json_file is not None:
-        write_atomically(json_file, find_format("json").render(document).encode())
-    click.echo(find_format(format_name).render(document).rstrip("\n"))
+    no_collection_at_exit()
+    with no_collection():
+        from codex_audit.outcome import write_atomically  # noqa: PLC0415
+        from codex_audit.projects import audited  # noqa: PLC0415
+        from codex_audit.report.formats import find_format  # noqa: PLC0415
+        from codex_audit.report.merge import merge  # noqa: PLC0415
+
+        _directory(path)
+        what = audited(path)
+        found = what.scan(_command(), cached=not no_cache)
+        projects = what.projects(_command(), cached=not no_cache)
+        document = merge(found, None, what.settings, projects)
+        if json_file is not None:
+            write_atomically(json_file, find_format("json").render(document).encode())
+        click.echo(find_format(format_name).render(document).rstrip("\n"))
     raise SystemExit(BAD if _fails(document, fail_on) else 0)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from codex_audit.collection import no_collection
 from codex_audit.provenance import provenance
 from codex_audit.scan_key import scan_key
 from codex_audit.tree.cache import user_cache
@@ -57,9 +58,10 @@ def scan(
     key = scan_key(tree, settings) if cache else None
     found = cache.scan(key) if cache and key else None
     if found is None:
-        from codex_audit.static_audit import static_audit  # noqa: PLC0415 - see above
+        with no_collection():
+            from codex_audit.static_audit import static_audit  # noqa: PLC0415 - see above
 
-        found, lasting = static_audit(tree, settings, home or root, cache)
+            found, lasting = static_audit(tree, settings, home or root, cache)
         if cache and key and lasting:
             cache.keep_scan(key, found)
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from codex_audit.capabilities.catalog import deep, load_catalog
 from codex_audit.capabilities.evaluate import evaluate
 from codex_audit.capabilities.extension import full_catalog
+from codex_audit.capabilities.kept_needs import kept_needs
 from codex_audit.capabilities.kind import declaration
 from codex_audit.capabilities.match import Findings
 from codex_audit.capabilities.probes import Probes
@@ -60,7 +61,8 @@ def static_audit(
     _check_declared(catalog, settings, home)
     declared = [declaration(settings.kind)] if settings.kind else []
     probes = _probes(catalog, declared)
-    files = survey(tree, probes, cache)
+    with kept_needs(cache if catalog is load_catalog() else None, catalog.version):
+        files = survey(tree, probes, cache)
     findings = Findings(probes, files, named_in_readme(tree))
     snippet = _Snippets(tree)
     verdicts = evaluate(

@@ -12,7 +12,7 @@ from codex_audit.capabilities.model import COMBINATORS
 from codex_audit.tree.facts import LONG_NAMES, NAME_LIMIT, Fact, Found
 from codex_audit.tree.literals import needed_texts
 from codex_audit.tree.outline import packed
-from codex_audit.tree.patterns import Expression, NameIndex, Pattern, PieceIndex, name_matcher
+from codex_audit.tree.patterns import Expression, NameIndex, Pattern, TextIndex, name_matcher
 from codex_audit.tree.requirement_facts import lower_bound
 from codex_audit.tree.roles import RANK
 
@@ -66,9 +66,7 @@ class Asking:
     def __init__(self, probes: Sequence[Probe]) -> None:
         self._probes = tuple(probes)
         self._always = tuple(probe for probe in probes if not probe.needs)
-        self._pieces = PieceIndex[Probe]()
-        for probe in probes:
-            self._pieces.add(probe.needs, probe)
+        self._needing = TextIndex((probe.needs, probe) for probe in probes)
 
     def __bool__(self) -> bool:
         return bool(self._probes)
@@ -77,7 +75,7 @@ class Asking:
         """Those that a fact may satisfy whose value, in lower case, is `lower`."""
         if len(self._probes) - len(self._always) < _WORTH_INDEX:
             return self._probes
-        return (*self._always, *self._pieces.find(lower))
+        return (*self._always, *self._needing.find(lower))
 
 
 class Probes:

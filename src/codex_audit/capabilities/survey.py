@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import sys
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,7 @@ from codex_audit.tree.files import blob_id
 from codex_audit.tree.reading import LARGE, shown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from codex_audit.capabilities.probes import Probes
     from codex_audit.tree.cache import Cache
@@ -57,26 +55,13 @@ def survey(tree: Tree, probes: Probes, cache: Cache | None = None) -> list[Found
 def _read(files: Sequence[TreeFile], read: Callable[[TreeFile], Found]) -> Sequence[Found]:
     jobs = min(os.cpu_count() or 1, MOST_PROCESSES)
     size = sum(file.size for file in files if file.size <= LARGE)
-    with _no_collection():
-        if jobs == 1 or size < WORTH_PROCESSES:
-            return [read(file) for file in files]
-        from codex_audit.tree import processes  # noqa: PLC0415 - large trees only
+    if jobs == 1 or size < WORTH_PROCESSES:
+        return [read(file) for file in files]
+    from codex_audit.tree import processes  # noqa: PLC0415 - large trees only
 
-        if not processes.available():
-            return [read(file) for file in files]
-        return processes.read_in_processes(read, files, jobs)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hold the garbage collector: syntax trees are large and without cycles, it finds nothing."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+    if not processes.available():
+        return [read(file) for file in files]
+    return processes.read_in_processes(read, files, jobs)
 
 
 class _Reader:

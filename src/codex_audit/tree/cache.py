@@ -33,6 +33,7 @@ _DAY = 86_400
 _ENCODER = msgspec.msgpack.Encoder()
 _FOUND = msgspec.msgpack.Decoder(Found)
 _CONTENTS = msgspec.msgpack.Decoder(dict[str, Content])
+_NEEDS = msgspec.msgpack.Decoder(dict[str, frozenset[str]])
 
 
 class Cache:
@@ -76,6 +77,15 @@ class Cache:
     def keep_text(self, name: str, value: bytes) -> None:
         """Keep something made, under a name that says from what."""
         self._put([(name.encode(), value, _today())])
+
+    def needs(self, name: str) -> dict[str, frozenset[str]]:
+        """What expressions need (see `literals`), as it was kept under a name."""
+        kept = self.text(name)
+        try:
+            return _NEEDS.decode(kept) if kept else {}
+        except msgspec.MsgspecError as error:
+            self._forget(error)
+            return {}
 
     def contents(self, root: Path) -> dict[str, Content]:
         """What `Tree.contents` was when `root` was last audited."""

@@ -7,28 +7,33 @@ catalog's thousand expressions than a small tree takes to be audited.
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import NamedTuple
 
 # More alternatives than these cost more to look for than the expression itself.
 _MOST = 24
+# What is most frequent comes first; each kind begins with characters of its own, or says what
+# must not follow.
 _TOKEN = re.compile(
     r"""
-    (?P<flags>\(\?[aiLmsu]+\))
-    | (?P<look>\(\?<?[=!])
-    | (?P<open>\((?:\?(?::|>|P<\w+>|[aiLmsu]*(?:-[ims]+)?:)|(?!\?)))
-    | (?P<close>\))
-    | (?P<or>\|)
-    | (?P<repeat>(?:[*+?]|\{(?:\d+(?:,\d*)?|,\d*)\})[?+]?)
-    | (?P<anchor>[\^$]|\\[bBAZ])
-    | (?P<any>\.|\\[dDsSwWntrfv1-9]|\(\?P=\w+\)|\[\^?\]?(?:[^\]\\]|\\.)*\])
-    | (?P<hex>\\x[0-9a-fA-F]{2})
-    | (?P<escaped>\\[^\w\s])
     # a character that is repeated stands alone
-    | (?P<text>(?:[^\\()\[|*+?.^${](?![*+?{]))+|[^\\()\[|*+?.^$])
+    (?P<text>[^\\()\[|*+?.^${]+(?![*+?{])|[^\\()\[|*+?.^${]|\{(?![\d,]))
+    | (?P<any>\.|\\[dDsSwWntrfv1-9]|\[\^?\]?(?:[^\]\\]|\\.)*\]|\(\?P=\w+\))
+    | (?P<repeat>(?:[*+?]|\{(?:\d+(?:,\d*)?|,\d*)\})[?+]?)
+    | (?P<or>\|)
+    | (?P<close>\))
+    | (?P<open>\((?:(?!\?)|\?(?::|>|P<\w+>|[aiLmsu]*(?:-[ims]+)?:)))
+    | (?P<anchor>[\^$]|\\[bBAZ])
+    | (?P<escaped>\\[^\w\s])
+    | (?P<flags>\(\?[aiLmsu]+\))
+    | (?P<look>\(\?<?[=!])
+    | (?P<hex>\\x[0-9a-fA-F]{2})
     """,
     re.VERBOSE | re.DOTALL,
 )
+_ENDS = frozenset({"or", "close"})
+_GROUPS = frozenset({"open", "look"})
+_CHARACTERS = frozenset({"escaped", "hex"})
+_NO_CHARACTER = frozenset({"anchor", "look", "flags"})
 _MAY_BE_ABSENT = ("*", "?", "{0", "{,")
 
 
@@ -42,7 +47,10 @@ class _Part(NamedTuple):
     start: str
 
 
-@cache
+# What `needed_texts` found, which is the same whatever tree is audited.
+KNOWN: dict[str, frozenset[str]] = {}
+
+
 def needed_texts(expression: str) -> frozenset[str]:
     """Texts, in lower case, one of which is in every text that the expression matches.
 
@@ -51,12 +59,21 @@ def needed_texts(expression: str) -> frozenset[str]:
     Raises:
         re.error: the expression is not valid, as far as looking for its texts shows.
     """
+    known = KNOWN.get(expression)
+    if known is None:
+        known = KNOWN[expression] = _needed(expression)
+    return known
+
+
+def _needed(expression: str) -> frozenset[str]:
     reader = _Reader(expression)
     parts = reader.alternatives()
     if not reader.done:
         re.compile(expression)  # what it has that is not known here, or the error
         return frozenset()
     best = _best(_joined(parts, ""))
+    if len(best) == 1:
+        return best
     return frozenset(text for text in best if not any(one in text for one in best - {text}))
 
 
@@ -87,21 +104,24 @@ class _Reader:
         return parts
 
     def _sequence(self) -> _Part:
+        tokens = self._tokens
         sets: list[frozenset[str]] = []
         run, start, first = "", "", True  # `first`: `run` is what it begins with
-        while self._at < len(self._tokens):
-            kind, token = self._tokens[self._at]
-            if kind in {"or", "close"}:
+        while self._at < len(tokens):
+            kind, token = tokens[self._at]
+            if kind in _ENDS:
                 break
             self._at += 1
             text, inner = "", None
-            if kind in {"text", "hex", "escaped"}:
-                text = _character(kind, token)
-            elif kind in {"open", "look"}:
+            if kind == "text":
+                text = token.lower()
+            elif kind in _GROUPS:
                 inner = self.alternatives()
                 if not self._take("close"):
                     self._whole = False  # never closed
-            if kind in {"anchor", "look", "flags"}:
+            elif kind in _CHARACTERS:
+                text = _character(kind, token)
+            if kind in _NO_CHARACTER:
                 continue  # none of them is a character: the run goes on
             repeat = self._take("repeat")
             if not repeat.startswith(_MAY_BE_ABSENT):
@@ -110,9 +130,9 @@ class _Reader:
                     sets += _joined(inner, run)
             if repeat or not text:
                 start, first = (run, False) if first else (start, first)
-                sets += [frozenset({run})] if run else []
+                sets += [frozenset((run,))] if run else []
                 run = ""
-        return _Part([*sets, frozenset({run})] if run else sets, run if first else start)
+        return _Part([*sets, frozenset((run,))] if run else sets, run if first else start)
 
     def _take(self, kind: str) -> str:
         """The next token where it is of that kind; empty where it is not."""
@@ -131,12 +151,14 @@ def _character(kind: str, token: str) -> str:
 
 def _joined(parts: list[_Part], run: str) -> list[frozenset[str]]:
     """The sets of alternatives, before which the characters `run` stand."""
-    found = [] if len(parts) > 1 else [*parts[0].sets]
+    found = []
     if run and all(part.start for part in parts):
-        found.append(frozenset(run + part.start for part in parts))
+        found.append(frozenset([run + part.start for part in parts]))
+    if len(parts) == 1:
+        return [*parts[0].sets, *found]
     best = [_best(part.sets) for part in parts]
-    if len(parts) > 1 and all(best):
-        found.append(frozenset[str]().union(*best))
+    if all(best):
+        found.append(frozenset().union(*best))
     return found
 
 

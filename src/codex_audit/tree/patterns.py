@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from fnmatch import translate
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ahocorasick import Automaton
 
 from codex_audit.tree.literals import needed_texts
 
@@ -13,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
-# Characters of the pieces that long texts are found by.
-_PIECE = 3
 
 
 class Pattern:
@@ -76,43 +77,31 @@ def _in_order(name: str, head: str, middle: Iterable[str], tail: str) -> bool:
     return True
 
 
-class PieceIndex(Generic[T]):
-    """Who needs one of some texts, found among the pieces of a longer text."""
+class TextIndex(Generic[T]):
+    """Who needs one of some texts, all of which are sought at once (Aho and Corasick, 1975)."""
 
-    def __init__(self) -> None:
-        self._pieces: dict[str, list[tuple[str, T]]] = {}
-        self._sizes: set[int] = set()
-
-    def add(self, texts: Iterable[str], owner: T) -> None:
-        """`owner` needs one of `texts`, none of which is empty."""
-        for text in texts:
-            size = min(len(text), _PIECE)
-            self._sizes.add(size)
-            pieces = [text[at : at + size] for at in range(len(text) - size + 1)]
-            shared = self._pieces
-            # that which fewest others share
-            piece = next((piece for piece in pieces if piece not in shared), "") or min(
-                pieces, key=lambda piece: len(shared[piece])
-            )
-            shared.setdefault(piece, []).append((text, owner))
+    def __init__(self, needs: Iterable[tuple[Iterable[str], T]]) -> None:
+        """`needs`: texts, none of which is empty, and who needs one of them."""
+        owners: dict[str, list[T]] = {}
+        for texts, owner in needs:
+            for text in texts:
+                owners.setdefault(text, []).append(owner)
+        self._texts = Automaton()
+        for text, needing in owners.items():
+            self._texts.add_word(text, needing)
+        self._texts.make_automaton()
+        self._empty = not owners
 
     def find(self, text: str) -> list[T]:
         """The owners of whom `text` has what they need, each once."""
-        pieces = self._pieces
-        held = {
-            text[at : at + size] for size in self._sizes for at in range(len(text) - size + 1)
-        } & pieces.keys()
-        if not held:
+        if self._empty:
             return []
-        return list(
-            dict.fromkeys(
-                owner for piece in held for needed, owner in pieces[piece] if needed in text
-            )
-        )
+        found = [owners for _, owners in self._texts.iter(text)]
+        return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 class NameIndex:
-    """Which of many patterns a name fits, by the pieces of text that the patterns need."""
+    """Which of many patterns a name fits, by the texts that the patterns need."""
 
     def __init__(self, patterns: Iterable[tuple[Pattern, int]]) -> None:
         """`patterns`: each with the number of who asks for it."""
@@ -121,19 +110,20 @@ class NameIndex:
             owners.setdefault(pattern.text, (pattern, []))[1].append(owner)
         self._exact: dict[str, list[int]] = {}
         self._any: list[tuple[Pattern, list[int]]] = []
-        self._pieces = PieceIndex[tuple[Pattern, tuple[int, ...]]]()
+        needing: list[tuple[frozenset[str], tuple[Pattern, tuple[int, ...]]]] = []
         for text, (pattern, asking) in owners.items():
             if pattern.exact:
                 self._exact[text] = asking
             elif pattern.needs:
-                self._pieces.add(pattern.needs, (pattern, tuple(asking)))
+                needing.append((pattern.needs, (pattern, tuple(asking))))
             else:
                 self._any.append((pattern, asking))
+        self._needing = TextIndex(needing)
 
     def owners(self, name: str) -> tuple[int, ...]:
         """Who asks for `name`, in ascending order, each once."""
         found = set(self._exact.get(name, ()))
-        for pattern, asking in (*self._any, *self._pieces.find(name.lower())):
+        for pattern, asking in (*self._any, *self._needing.find(name.lower())):
             if pattern.fits(name):
                 found.update(asking)
         return tuple(sorted(found))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from codex_audit.tree.patterns import name_matcher, union
+from codex_audit.tree.patterns import TextIndex, name_matcher, union
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,12 @@ def test_each_expression_keeps_its_own_flags() -> None:
     assert not both.search("rng")
     with pytest.raises(re.error):
         union(["("])
+
+
+def test_who_needs_a_text_is_found_once() -> None:
+    index = TextIndex([(["save", "av"], "a"), (["load"], "b"), ([], "c"), (["ave_"], "d")])
+    assert sorted(index.find("torch.save_all")) == ["a", "d"]
+    assert index.find("reload, load") == ["b"]
+    assert index.find("lo ad") == []
+    assert index.find("") == []
+    assert TextIndex[str]([]).find("save") == []
