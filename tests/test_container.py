@@ -87,7 +87,7 @@ def test_the_context_suffices_to_build_the_package(tmp_path: Path) -> None:
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
-        "codex_audit/capabilities/deployment.toml",
+        "codex_audit/capabilities/deployment/container.toml",
         "codex_audit/report/status.md.j2",
         "codex_ml/run_config.yaml",
         "codex_ml/py.typed",

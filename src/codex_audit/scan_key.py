@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The group in which installed packages add rules.
 GROUP = "codex_audit.catalog"
 # What of this package an audit is made by; the gates, the proofs and the report are not.
-_PARTS = (".", "tree", "capabilities", "capabilities/frameworks", "causes")
+_PARTS = (".", "tree", "capabilities", "causes")
 
 
 def rule_packages() -> tuple[EntryPoint, ...]:
@@ -57,7 +57,9 @@ def _program() -> bytes:
     home = Path(__file__).parent
     digest = hashlib.sha256(sys.version.encode())
     for part in _PARTS:
-        for source in sorted((home / part).iterdir()):
+        found = (home / part).glob("*" if part == "." else "**/*")
+        for source in sorted(found):
             if source.suffix in {".py", ".toml", ".json"}:
-                digest.update(f"{part}/{source.name}\0".encode() + source.read_bytes())
+                name = source.relative_to(home).as_posix()
+                digest.update(f"{name}\0".encode() + source.read_bytes())
     return digest.digest()

@@ -16,6 +16,7 @@ from codex_audit.capabilities.accuracy import experimental, load_accuracy
 from codex_audit.capabilities.model import (
     COMBINATORS,
     CapabilityRule,
+    CriterionRule,
     FrameworkRule,
     KindRule,
     Signal,
@@ -26,8 +27,9 @@ from codex_audit.tree.patterns import name_matcher, union
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
-_NOT_CAPABILITIES = frozenset({"subjects.toml", "kinds.toml", "mentions.toml"})
 _FRAMEWORKS = "frameworks/"
+# The file of a capability's folder that is no criterion.
+_HEAD = "capability.toml"
 # Where documents are read for what they speak of; a list of changes speaks of everything.
 _NO_DOCUMENTS = ("*CHANGELOG*", "*CHANGES*", "*HISTORY*", "*NEWS*", "*LICEN[CS]E*")
 
@@ -69,6 +71,18 @@ class Catalog(msgspec.Struct, frozen=True):
             yield from mention
 
 
+class _Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `capability.toml` says: a `CapabilityRule` with the order of its criteria only."""
+
+    id: str
+    title: str
+    why: str
+    criteria: tuple[str, ...]
+    subject: str = ""
+    stubs: str = ""
+    entrances_first: bool = False
+
+
 class _Subjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subjects: dict[str, SubjectRule]
 
@@ -87,21 +101,12 @@ def load_catalog() -> Catalog:
     Raises:
         CatalogError: a file is not of the catalog's form.
     """
-    folder = files("codex_audit.capabilities")
-    texts = {
-        prefix + entry.name: entry.read_text(encoding="utf-8")
-        for prefix, place in (("", folder), (_FRAMEWORKS, folder / _FRAMEWORKS))
-        for entry in sorted(place.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".toml")
-    }
+    texts = _texts()
     doubtful = experimental(load_accuracy())
     parts = [*(f"{name}\0{text}" for name, text in texts.items()), *sorted(doubtful)]
     digest = hashlib.sha256("\0".join(parts).encode())
-    rules = [
-        _read(name, text, CapabilityRule)
-        for name, text in texts.items()
-        if name not in _NOT_CAPABILITIES and not name.startswith(_FRAMEWORKS)
-    ]
+    folders = [name.removesuffix(_HEAD) for name in texts if name.endswith(f"/{_HEAD}")]
+    rules = [_capability(folder, texts) for folder in folders]
     return Catalog(
         version=f"{__version__}+{digest.hexdigest()[:8]}",
         capabilities={rule.id: rule for rule in rules},
@@ -115,6 +120,36 @@ def load_catalog() -> Catalog:
         mentions=_mentions(_read("mentions.toml", texts["mentions.toml"], _Mentions)),
         experimental=doubtful,
     )
+
+
+def _texts() -> dict[str, str]:
+    """The catalog's files by their paths."""
+    folder = files("codex_audit.capabilities")
+    places = [("", folder)]
+    places += [(f"{entry.name}/", entry) for entry in folder.iterdir() if entry.is_dir()]
+    return {
+        prefix + entry.name: entry.read_text(encoding="utf-8")
+        for prefix, place in sorted(places, key=lambda each: each[0])
+        for entry in sorted(place.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
+
+
+def _capability(folder: str, texts: dict[str, str]) -> CapabilityRule:
+    """The capability whose criteria are the files of `folder`, in the order that its head gives."""
+    head: _Head = _read(folder + _HEAD, texts[folder + _HEAD], _Head)
+    there = [
+        name.removeprefix(folder).removesuffix(".toml")
+        for name in texts
+        if name.startswith(folder) and name != folder + _HEAD
+    ]
+    for missing in [name for name in head.criteria if name not in there]:
+        raise CatalogError(f"{folder}{_HEAD}: criteria: there is no {folder}{missing}.toml; add it")
+    criteria: dict[str, CriterionRule] = {
+        name: _read(f"{folder}{name}.toml", texts[f"{folder}{name}.toml"], CriterionRule)
+        for name in dict.fromkeys((*head.criteria, *there))
+    }
+    return CapabilityRule(**{**msgspec.structs.asdict(head), "criteria": criteria})
 
 
 def _mentions(mentions: _Mentions) -> dict[str, tuple[Signal, ...]]:
@@ -192,7 +227,7 @@ def check(catalog: Catalog) -> None:
             *(rule.subject for rule in capability.criteria.values()),
         ):
             if subject and subject not in catalog.subjects:
-                raise CatalogError(f"{capability.id}.toml: unknown subject {subject!r}")
+                raise CatalogError(f"{capability.id}: unknown subject {subject!r}")
 
 
 def _check_framework(name: str, rule: FrameworkRule, known: Container[str]) -> None:

@@ -153,7 +153,7 @@ class CriterionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class CapabilityRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One capability file. `stubs`: expression of the names of stubs that show the intent.
+    """One capability. `stubs`: expression of the names of stubs that show the intent.
 
     `entrances_first`: its lines are cited where runs are started before others, and where a trained
     model is only used after them.

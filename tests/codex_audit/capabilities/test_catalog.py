@@ -96,6 +96,42 @@ def test_no_expression_tries_all_ways_to_part_a_line() -> None:
         assert time.process_time() - begun < 0.5, text
 
 
+CRITERION = """question = "Is it {}?"
+why = "It matters."
+gap = "it is not"
+remedy = "Do it."
+impact = 1
+effort = 1
+required = false
+met = [{{ call = "x" }}]
+"""
+FOLDER = {
+    "style/capability.toml": 'id = "style"\ntitle = "Style"\nwhy = "It shows."\ncriteria = ["short"]\n',
+    "style/clear.toml": CRITERION.format("clear"),
+    "style/short.toml": CRITERION.format("short"),
+    "styles/other.toml": CRITERION.format("of another folder"),
+}
+
+
+def test_a_criterion_is_a_file_of_its_capability_in_the_order_of_its_head() -> None:
+    rule = module._capability("style/", FOLDER)
+    assert (rule.id, rule.title, rule.why) == ("style", "Style", "It shows.")
+    assert {name: one.question for name, one in rule.criteria.items()} == {
+        "short": "Is it short?",
+        "clear": "Is it clear?",
+    }
+    assert list(rule.criteria) == ["short", "clear"]
+
+
+def test_a_criterion_that_has_no_file_is_named_with_the_remedy() -> None:
+    lacking = {name: text for name, text in FOLDER.items() if "short" not in name}
+    with pytest.raises(CatalogError) as caught:
+        module._capability("style/", lacking)
+    assert str(caught.value) == (
+        "style/capability.toml: criteria: there is no style/short.toml; add it"
+    )
+
+
 def test_the_version_follows_the_rules() -> None:
     assert load_catalog().version.count("+") == 1
 
