@@ -31,9 +31,11 @@ _PACKAGING = frozenset({"setup.py", "noxfile.py", "tasks.py", "__init__.py"})
 # What a program has, sought as plain bytes: some files of tests are very large.
 _RUN_AS_PROGRAM = (b"ArgumentParser(", b"parse_args(", b"\n@hydra.main", b"\n@click.command")
 _HOLDS_TESTS = re.compile(
-    rb"(?m)^[ \t]*+(async[ \t]+)?def[ \t]+test|^class[ \t]+(Test|\w+Test)"
+    rb"(?m)^[ \t]*+(async[ \t]+)?def[ \t]+test_|^class[ \t]+(Test|\w+Test)"
     rb"|^[ \t]*+(import|from)[ \t]+(pytest|unittest)"
 )
+# A function `test` is a test, or what a program that trains tries its model by.
+_MAY_TEST = re.compile(rb"(?m)^[ \t]*+(async[ \t]+)?def[ \t]+test")
 _TRAINS = re.compile(r"(?i)(pre_?)?(train|finetun|fine_tun)\w*\.py$")
 _RUNS = re.compile(r"(?i)(run|main)(_\w+)?\.py$")
 _TEST_NAME = re.compile(r"(test_.*|.*[_-]test(_utils?)?|conftest)\.py$")
@@ -90,13 +92,15 @@ def training_home(files: Iterable[tuple[str, str]]) -> str:
 
 def may_be_program(path: str) -> bool:
     """Whether only the file's name says that it is a test: `test_policy.py` may try out a model."""
-    return path.rpartition("/")[2].startswith("test_") and role_of(path, program=True) != "test"
+    named = _COLLECTED.match(path.rpartition("/")[2]) is not None
+    return named and role_of(path, program=True) != "test"
 
 
 def runs_no_tests(source: bytes) -> bool:
     """Whether a file that is named for a test is a program instead: it runs and collects none."""
-    runs = any(mark in source for mark in _RUN_AS_PROGRAM)
-    return runs and _HOLDS_TESTS.search(source) is None
+    if _HOLDS_TESTS.search(source) or not any(mark in source for mark in _RUN_AS_PROGRAM):
+        return False
+    return b".backward(" in source or _MAY_TEST.search(source) is None
 
 
 def only_examples(files: Iterable[tuple[str, str]]) -> bool:

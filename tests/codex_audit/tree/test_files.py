@@ -282,3 +282,39 @@ def test_a_program_that_is_named_like_a_test_is_none(
     make_repository: Make, path: str, text: str, role: str
 ) -> None:
     assert [file.role for file in list_tree(make_repository({path: text})).files] == [role]
+
+
+TRAINING = """import argparse
+
+args = argparse.ArgumentParser().parse_args()
+
+
+def {}():
+    pass
+
+
+def train(loss):
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "role"),
+    [
+        ("net/words_test.py", TRAINING.format("test"), "core"),
+        ("net/words_test.py", TRAINING.format("test_it"), "test"),
+        ("net/words_test.py", TRAINING.format("test").replace("backward", "item"), "test"),
+        (
+            "net/words_test.py",
+            TRAINING.format("test").replace("argparse.ArgumentParser().parse_args()", "1"),
+            "test",
+        ),
+        ("net/words_test.py", "import unittest\n" + TRAINING.format("test"), "test"),
+        ("net/tests/words_test.py", TRAINING.format("test"), "test"),
+    ],
+)
+def test_a_training_program_may_be_named_for_a_test(
+    make_tree: Make, path: str, source: str, role: str
+) -> None:
+    (file,) = list_tree(make_tree({path: source}), ()).files
+    assert file.role == role
