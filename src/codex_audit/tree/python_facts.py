@@ -105,6 +105,12 @@ class _Walker(Expressions):
             self._test("assert", node.test)
         elif isinstance(node, ast.Raise):
             self._raise(node)
+        elif isinstance(node, ast.Return):
+            if node.value is not None:
+                # what a call of the function is, as if it were assigned
+                if self._wants("assign", "return"):
+                    self._add("assign", "return", node, self._text(node.value), ("return",))
+                self._expression(node.value)
         elif isinstance(node, ast.Match):
             self._expression(node.subject)
             for case in node.cases:

@@ -245,3 +245,18 @@ def test_a_call_that_an_if_of_its_line_chooses_is_marked() -> None:
     assert calls == [
         ("f", 1, ("chosen",)), ("g", 1, ("chosen",)), ("f", 2, ()), ("g", 2, ("chosen",)), ("h", 3, ()),
     ]  # fmt: skip
+
+
+def test_what_a_function_returns_is_assigned_to_its_call() -> None:
+    found = read(
+        """
+        def split(rows, cut):
+            if not rows:
+                return
+            return rows[:cut], load(rows[cut:])
+        """
+    )
+    fact = one(found, "assign", "return")
+    assert (fact.value, fact.scope, fact.line) == ("rows[:cut], load(rows[cut:])", "split", 5)
+    assert fact.tags == ("return",)
+    assert names(found, "call") == ["load"]
