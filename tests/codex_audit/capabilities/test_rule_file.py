@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 from rule_texts import BODY, GOOD, HEAD, met
 
-from codex_audit.capabilities.catalog import CatalogError
+from codex_audit.capabilities.catalog import CatalogError, load_catalog
 from codex_audit.capabilities.rule_file import read_rule_file
 
 
@@ -19,17 +19,17 @@ def test_a_sound_file_is_read() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "name",
-    sorted(
-        entry.name
-        for entry in files("codex_audit.capabilities").iterdir()
-        if entry.name.endswith(".toml") and "\nid = " in "\n" + entry.read_text(encoding="utf-8")
-    ),
-)
-def test_shipped_rules_hold_to_the_same_checks(name: str) -> None:
-    text = files("codex_audit.capabilities").joinpath(name).read_text(encoding="utf-8")
-    assert read_rule_file(name, text).criteria
+@pytest.mark.parametrize("capability", load_catalog().capabilities)
+def test_shipped_rules_hold_to_the_same_checks(capability: str) -> None:
+    folder = files("codex_audit.capabilities") / capability
+    head = folder.joinpath("capability.toml").read_text(encoding="utf-8")
+    criteria = load_catalog().capabilities[capability].criteria
+    parts = [
+        f"[criteria.{name}]\n" + folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        for name in criteria
+    ]
+    text = "\n".join([head.partition("criteria = [")[0], *parts])
+    assert list(read_rule_file(capability, text).criteria) == list(criteria)
 
 
 @pytest.mark.parametrize(
