@@ -70,7 +70,10 @@ def signal_text(signal: Signal) -> str:
         return f"in {place}: {parts}{many}"
     names = globs(signal)
     told = "any" if "*" in names else _some(names, " or ")
-    return ", ".join([f"{_KINDS[kind]} {told}".replace(", any", ""), *_conditions(signal)]) + many
+    said = f"{_KINDS[kind]} {told}".replace(", any", "")
+    if (kind, names) == ("assign", ("return",)):
+        said = "what a function returns"
+    return ", ".join([said, *_conditions(signal)]) + many
 
 
 def _conditions(signal: Signal) -> Iterator[str]:

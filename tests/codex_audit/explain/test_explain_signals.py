@@ -29,6 +29,7 @@ from codex_audit.explain.signals import signal_text, signal_texts
         ({"all": [{"call": "a"}, {"none": [{"call": "b"}]}], "within": "scope"}, "in one scope: (a call of `a`) and no (a call of `b`)"),
         ({"all": [{"call": "a"}]}, "in the repository: (a call of `a`)"),
         ({"calls": [{"call": "a"}, {"call": "b"}]}, "a call of a function that has (a call of `a`) or (a call of `b`)"),
+        ({"assign": "return", "value": "x"}, "what a function returns, with /x/ in its text"),
         ({"surely": [{"call": "a"}]}, "outside of every branch (a call of `a`)"),
     ],
 )  # fmt: skip
